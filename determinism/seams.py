@@ -1,0 +1,152 @@
+"""The seams: everything a run may not invent for itself.
+
+Time, randomness, identifiers, threads, files and sockets reach the runtime only through the Protocols of this
+module, so that a simulation can put its own implementations in their place. A house test fails on any direct
+use elsewhere. Source: ours (architecture, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+__all__ = [
+    "Clock",
+    "Disk",
+    "Entropy",
+    "Environment",
+    "FileStat",
+    "Ids",
+    "Listener",
+    "Network",
+    "Stream",
+    "Threads",
+]
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Wall time and monotonic time. Sleeping is trio's, whose own clock is part of the same seam."""
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never go back; only differences mean anything."""
+
+    def zone(self) -> str:
+        """IANA name of the local time zone (`UTC` where it is unknown)."""
+
+
+@runtime_checkable
+class Entropy(Protocol):
+    """A source of random bytes and numbers; seeded ones give the same draws for the same seed."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """`count` random bytes (0 or more)."""
+
+    def random(self) -> float:
+        """A float in [0, 1)."""
+
+    def below(self, bound: int) -> int:
+        """An integer in [0, bound); `bound` is at least 1."""
+
+    def fork(self, label: str) -> Entropy:
+        """A stream of its own for `label`, so that a new draw elsewhere does not shift its draws."""
+
+
+@runtime_checkable
+class Ids(Protocol):
+    """Identifiers, so that two runs of one seed name things alike."""
+
+    def unique(self) -> str:
+        """A short token, unique in this run (used in PIDs)."""
+
+    def uuid(self) -> str:
+        """A random (version 4) UUID in its canonical text form."""
+
+
+class Threads(Protocol):
+    """Blocking work outside the trio thread; a simulation runs it inline with virtual latency."""
+
+    async def run(
+        self,
+        function: Callable[..., T],
+        *args: object,
+        lane: str = "default",
+        abandon_on_cancel: bool = False,
+    ) -> T:
+        """Run `function(*args)` in a worker thread and return its result.
+
+        `lane` names a bounded pool (8 threads each), so that a slow resource starves only itself.
+        With `abandon_on_cancel` a cancelled caller leaves at once and the thread's result is dropped.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What is known of a file: `modified_ns` is Unix time, `mode` the permission bits."""
+
+    size_bytes: int
+    modified_ns: int
+    mode: int
+    is_dir: bool
+
+
+class Disk(Protocol):
+    """Files by absolute path. Every call may block: callers run them through `Threads`.
+
+    Errors are the `OSError` family.
+    """
+
+    def open(self, path: str, mode: str) -> BinaryIO:
+        """Open a binary file; `mode` as for the built-in `open`, always with `b`."""
+
+    def stat(self, path: str) -> FileStat: ...
+    def list(self, path: str) -> list[str]: ...
+    def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False) -> None: ...
+    def remove(self, path: str) -> None: ...
+    def rmdir(self, path: str) -> None: ...
+    def rename(self, source: str, target: str) -> None: ...
+    def realpath(self, path: str) -> str: ...
+    def chmod(self, path: str, mode: int) -> None: ...
+    def exists(self, path: str) -> bool: ...
+
+
+class Stream(Protocol):
+    """A two-way byte stream (the part of `trio.abc.Stream` that is used)."""
+
+    async def send_all(self, data: bytes) -> None: ...
+    async def receive_some(self, max_bytes: int | None = None) -> bytes: ...
+    async def aclose(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Accepts streams. `address` is `host:port` as bound (the real port where 0 was asked)."""
+
+    @property
+    def address(self) -> str: ...
+    async def accept(self) -> Stream: ...
+    async def aclose(self) -> None: ...
+
+
+class Network(Protocol):
+    """TCP, as a seam. Errors are the `OSError` family."""
+
+    async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener: ...
+    async def connect(self, host: str, port: int) -> Stream: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The frozen bundle of seams that one run lives in."""
+
+    clock: Clock
+    entropy: Entropy
+    ids: Ids
+    threads: Threads
+    disk: Disk
+    network: Network

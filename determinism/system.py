@@ -1,0 +1,166 @@
+"""The live implementations of the seams: operating-system clock, entropy, threads, disk and network."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import stat as statlib
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import trio
+
+from determinism.seams import Environment, FileStat, Listener, Stream
+
+T = TypeVar("T")
+_LANE_THREADS = 8
+
+__all__ = ["SystemClock", "SystemDisk", "SystemEntropy", "SystemIds", "SystemNetwork", "SystemThreads", "system_environment"]
+
+
+class SystemClock:
+    """The machine's clock; monotonic time is trio's, so that a test's autojump clock moves it."""
+
+    def wall_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic_s(self) -> float:
+        try:
+            return trio.current_time()
+        except RuntimeError:  # outside trio: before the run starts and in worker threads
+            return time.monotonic()
+
+    def zone(self) -> str:
+        named = os.environ.get("TZ", "").lstrip(":")
+        if named:
+            return named
+        try:
+            target = os.readlink("/etc/localtime")  # noqa: PTH115 - only the link's text is wanted
+        except OSError:
+            return "UTC"
+        return target.partition("zoneinfo/")[2] or "UTC"
+
+
+class SystemEntropy:
+    """The operating system's random source; `fork` gives the same source, for it has no state to keep apart."""
+
+    def __init__(self) -> None:
+        self._random = random.SystemRandom()
+
+    def random_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
+
+    def random(self) -> float:
+        return self._random.random()
+
+    def below(self, bound: int) -> int:
+        return secrets.randbelow(bound)
+
+    def fork(self, label: str) -> SystemEntropy:
+        del label
+        return self
+
+
+class SystemIds:
+    """A counter for PIDs (unique in this node's life) and random UUIDs."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def unique(self) -> str:
+        self._last += 1
+        return f"0x{self._last:05x}"
+
+    def uuid(self) -> str:
+        return str(uuid.uuid4())
+
+
+class SystemThreads:
+    """Worker threads of trio, one bounded lane per resource."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, trio.CapacityLimiter] = {}
+
+    async def run(
+        self,
+        function: Callable[..., T],
+        *args: object,
+        lane: str = "default",
+        abandon_on_cancel: bool = False,
+    ) -> T:
+        limiter = self._lanes.get(lane)
+        if limiter is None:
+            limiter = self._lanes[lane] = trio.CapacityLimiter(_LANE_THREADS)
+        return await trio.to_thread.run_sync(function, *args, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
+
+
+class SystemDisk:
+    """The machine's file system."""
+
+    def open(self, path: str, mode: str) -> BinaryIO:
+        return Path(path).open(mode)  # type: ignore[return-value]  # binary by contract
+
+    def stat(self, path: str) -> FileStat:
+        found = os.stat(path)  # noqa: PTH116
+        return FileStat(found.st_size, found.st_mtime_ns, statlib.S_IMODE(found.st_mode), statlib.S_ISDIR(found.st_mode))
+
+    def list(self, path: str) -> list[str]:
+        return sorted(os.listdir(path))  # noqa: PTH208
+
+    def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False) -> None:
+        Path(path).mkdir(mode, parents=parents, exist_ok=parents)
+
+    def remove(self, path: str) -> None:
+        Path(path).unlink()
+
+    def rmdir(self, path: str) -> None:
+        Path(path).rmdir()
+
+    def rename(self, source: str, target: str) -> None:
+        Path(source).rename(target)
+
+    def realpath(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def chmod(self, path: str, mode: int) -> None:
+        Path(path).chmod(mode)
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+
+class _SystemListener:
+    def __init__(self, listener: trio.SocketListener) -> None:
+        self._listener = listener
+        name = listener.socket.getsockname()
+        self.address = f"{name[0]}:{name[1]}" if ":" not in name[0] else f"[{name[0]}]:{name[1]}"
+
+    async def accept(self) -> Stream:
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+
+
+class SystemNetwork:
+    """TCP through trio."""
+
+    async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener:
+        listeners = await trio.open_tcp_listeners(port, host=host or None, backlog=backlog)
+        # `host=None` gives one listener per address family; a dual-stack one alone serves both.
+        chosen, *others = sorted(listeners, key=lambda item: item.socket.family)
+        for other in others:
+            await other.aclose()
+        return _SystemListener(chosen)
+
+    async def connect(self, host: str, port: int) -> Stream:
+        return await trio.open_tcp_stream(host, port)
+
+
+def system_environment() -> Environment:
+    """The environment of a live node."""
+    return Environment(SystemClock(), SystemEntropy(), SystemIds(), SystemThreads(), SystemDisk(), SystemNetwork())
