@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from determinism.system import system_environment
+from wippy_trio.core.errors import (
+    AlreadyExistsError,
+    InvalidError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+)
+from wippy_trio.core.ids import EntryId
+from wippy_trio.system.env import (
+    EnvRegistry,
+    EnvVariable,
+    FileStorage,
+    MemoryStorage,
+    RouterStorage,
+    StaticStorage,
+    os_storage,
+)
+
+MEMORY, OS = EntryId("app", "memory"), EntryId("app", "os")
+
+
+def file_storage(path: Path, **options: int) -> FileStorage:
+    return FileStorage(system_environment(), str(path), **options)  # type: ignore[arg-type]
+
+
+async def test_memory_storage_keeps_values() -> None:
+    storage = MemoryStorage({"A": "1"})
+    await storage.set("B", "")
+    assert await storage.get("B") == ""
+    assert await storage.list() == {"A": "1", "B": ""}
+    await storage.delete("A")
+    await storage.delete("A")
+    assert await storage.get("A") is None
+
+
+async def test_static_and_os_storages_are_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = StaticStorage({"A": "1"})
+    for change in (storage.set("A", "2"), storage.delete("A")):
+        with pytest.raises(PermissionDeniedError, match="storage is read-only"):
+            await change
+    assert await storage.list() == {"A": "1"}
+    assert await os_storage({"HOME": "/x"}).get("HOME") == "/x"
+    monkeypatch.setenv("WIPPY_TEST_OS", "yes")
+    assert await os_storage().get("WIPPY_TEST_OS") == "yes"
+
+
+async def test_a_file_is_rewritten_with_its_other_lines_kept(tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    path.write_text("# top\n\nA = 1  # one\nB=x=y\n  C =  \nnoise\nA=2\n")
+    storage = file_storage(path)
+    assert await storage.list() == {"A": "2", "B": "x=y", "C": ""}
+    assert await storage.get("A") == "1", "the first line of a name is read"
+    await storage.set("A", "9")
+    await storage.set("D", "new")
+    assert path.read_text() == "# top\n\nA=9 # one\nB=x=y\n  C =  \nnoise\nA=9\nD=new\n"
+    await storage.delete("A")
+    assert path.read_text() == "# top\n\nB=x=y\n  C =  \nnoise\nD=new\n"
+    assert await storage.get("") is None
+    assert system_environment().disk.list(str(tmp_path)) == ["app.env"]
+
+
+async def test_a_line_break_cannot_forge_another_variable(tmp_path: Path) -> None:
+    storage = file_storage(tmp_path / "a.env", auto_create=True)
+    with pytest.raises(InvalidError, match="line break"):
+        await storage.set("A", "1\nADMIN=yes")
+    assert await storage.list() == {}
+
+
+async def test_a_missing_file_reads_as_empty_and_is_made_only_where_asked(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "app.env"
+    storage = file_storage(path)
+    assert await storage.get("A") is None
+    with pytest.raises(UnavailableError, match="cannot read environment file"):
+        await storage.set("A", "1")
+    await file_storage(path, auto_create=True, file_mode=0o600, dir_mode=0o700).set("A", "1")
+    assert path.read_text() == "A=1\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(InvalidError, match="file path must not be empty"):
+        FileStorage(system_environment(), "")
+
+
+async def test_concurrent_writes_lose_nothing(tmp_path: Path) -> None:
+    storage = file_storage(tmp_path / "app.env", auto_create=True)
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(storage.set, f"K{number}", str(number))
+    assert await storage.list() == {f"K{number}": str(number) for number in range(8)}
+
+
+async def test_a_router_reads_in_order_and_writes_to_the_first(tmp_path: Path) -> None:
+    first, second = MemoryStorage({"A": "first"}), MemoryStorage({"A": "second", "B": "b"})
+    broken = file_storage(tmp_path)  # a directory
+    router = RouterStorage([first, second, broken])
+    assert await router.get("A") == "first"
+    assert await router.get("B") == "b"
+    await router.set("B", "new")
+    assert await second.get("B") == "b"
+    assert await router.get("B") == "new"
+    await first.set("B", "behind its back")
+    assert await router.get("B") == "behind its back"
+    assert await router.list() == {"A": "first", "B": "behind its back"}
+    await router.delete("B")
+    assert await router.get("B") == "b"
+    with pytest.raises(UnavailableError):
+        await router.get("C")
+    with pytest.raises(InvalidError, match="at least one storage"):
+        RouterStorage([])
+
+
+def registry(**variables: EnvVariable) -> EnvRegistry:
+    made = EnvRegistry()
+    made.put_storage(MEMORY, MemoryStorage({"PORT": "80", "EMPTY": ""}))
+    made.put_storage(OS, StaticStorage({"PORT": "1", "HOME": "/root"}))
+    for variable in variables.values():
+        made.put_variable(variable)
+    return made
+
+
+async def test_variables_are_found_by_name_id_and_bare_name() -> None:
+    port = EnvVariable(EntryId("app", "port_var"), MEMORY, "PORT")
+    env = registry(port=port)
+    for name, namespace in (("PORT", ""), ("app:port_var", ""), ("port_var", "app")):
+        assert await env.get(name, namespace) == "80"
+    for name in ("port_var", "NOPE", "x:y", "", "a:", ":"):
+        with pytest.raises(NotFoundError, match="environment variable not found"):
+            await env.get(name)
+
+
+async def test_an_empty_value_counts_as_unset() -> None:
+    env = registry(
+        a=EnvVariable(EntryId("app", "a"), MEMORY, "EMPTY"), b=EnvVariable(EntryId("app", "b"), MEMORY, "X", "fallback")
+    )
+    with pytest.raises(NotFoundError):
+        await env.get("EMPTY")
+    assert await env.get("X") == "fallback"
+    assert await env.lookup("X") is None
+    assert await env.lookup("EMPTY") is None
+
+
+async def test_a_private_variable_is_kept_under_its_id() -> None:
+    env = registry(a=EnvVariable(EntryId("app", "key"), MEMORY))
+    await env.set("app:key", "v")
+    assert await env.storage(MEMORY).get("app:key") == "v"
+
+
+async def test_writing_respects_read_only() -> None:
+    env = registry(
+        a=EnvVariable(EntryId("app", "a"), MEMORY, "A", read_only=True), b=EnvVariable(EntryId("app", "b"), OS, "HOME")
+    )
+    with pytest.raises(PermissionDeniedError, match="environment variable is read-only"):
+        await env.set("A", "1")
+    with pytest.raises(PermissionDeniedError, match="storage is read-only"):
+        await env.set("HOME", "1")
+
+
+async def test_names_are_unique_and_follow_updates() -> None:
+    first = EnvVariable(EntryId("app", "a"), MEMORY, "A")
+    env = registry(a=first)
+    with pytest.raises(AlreadyExistsError, match="variable name already exists: A"):
+        env.put_variable(EnvVariable(EntryId("app", "other"), MEMORY, "A"))
+    env.put_variable(EnvVariable(first.id, MEMORY, "RENAMED"))
+    env.put_variable(EnvVariable(EntryId("app", "other"), MEMORY, "A"))
+    env.remove_variable(first.id)
+    env.remove_variable(first.id)
+    with pytest.raises(NotFoundError):
+        env.variable("RENAMED")
+    with pytest.raises(NotFoundError, match="referenced storage not found"):
+        env.put_variable(EnvVariable(EntryId("app", "x"), EntryId("app", "gone"), "X"))
+    env.remove_storage(MEMORY)
+    with pytest.raises(NotFoundError, match="environment storage backend not found"):
+        await env.get("A")
+
+
+async def test_everything_is_listed_and_what_can_be_written_wins() -> None:
+    env = EnvRegistry()
+    env.put_storage(OS, StaticStorage({"PORT": "1", "HOME": "/root"}))
+    env.put_storage(MEMORY, MemoryStorage({"PORT": "80"}))
+    assert await env.get_all() == {"HOME": "/root", "PORT": "80"}
+
+
+@pytest.mark.parametrize("name", ["A-B", "a.b", "a b", "é", "A\n"])
+def test_names_hold_letters_digits_and_underscores(name: str) -> None:
+    with pytest.raises(InvalidError, match="invalid environment variable name"):
+        EnvVariable(EntryId("app", "a"), MEMORY, name)
+
+
+def test_a_storage_id_has_both_parts() -> None:
+    with pytest.raises(InvalidError, match="must have both namespace and name"):
+        EnvVariable(EntryId("app", "a"), EntryId("", "memory"))

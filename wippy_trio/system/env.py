@@ -1,0 +1,397 @@
+"""Environment storages and the variables that name values in them.
+
+Source: docs system/env, lua/system/env.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from determinism.seams import Environment
+from wippy_trio.core.errors import (
+    AlreadyExistsError,
+    InvalidError,
+    LuaError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+)
+from wippy_trio.core.ids import EntryId
+
+__all__ = [
+    "EnvRegistry",
+    "EnvStorage",
+    "EnvVariable",
+    "FileStorage",
+    "MemoryStorage",
+    "RouterStorage",
+    "StaticStorage",
+    "os_storage",
+]
+
+_MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+_MAX_ROUTED_DEPTH: Final = 16
+_NAME = re.compile(r"[A-Za-z0-9_]*", re.ASCII)
+
+
+class EnvStorage(Protocol):
+    """Where values are kept, by key."""
+
+    async def get(self, key: str) -> str | None:
+        """The value; None where there is none (an empty text is a value)."""
+
+    async def set(self, key: str, value: str) -> None:
+        """Keep a value.
+
+        Raises:
+            PermissionDeniedError: the storage is read-only.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Remove a value; one that is not there is no error."""
+
+    async def list(self) -> dict[str, str]:
+        """All keys and values."""
+
+
+class MemoryStorage:
+    """Values for as long as the node runs."""
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values or {})
+
+    async def get(self, key: str) -> str | None:
+        return self._values.get(key)
+
+    async def set(self, key: str, value: str) -> None:
+        self._values[key] = value
+
+    async def delete(self, key: str) -> None:
+        self._values.pop(key, None)
+
+    async def list(self) -> dict[str, str]:
+        return dict(self._values)
+
+
+class StaticStorage:
+    """Values that never change: the `values` of an entry, or a view of the operating system's environment."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    async def get(self, key: str) -> str | None:
+        return self._values.get(key)
+
+    async def set(self, key: str, value: str) -> None:
+        raise PermissionDeniedError("storage is read-only", details={"key": key})
+
+    async def delete(self, key: str) -> None:
+        raise PermissionDeniedError("storage is read-only", details={"key": key})
+
+    async def list(self) -> dict[str, str]:
+        return dict(self._values)
+
+
+def os_storage(environ: Mapping[str, str] | None = None) -> StaticStorage:
+    """The operating system's environment, read-only; `environ` stands in for it in tests and simulations."""
+    return StaticStorage(os.environ if environ is None else environ)
+
+
+class FileStorage:
+    """A file of `KEY=VALUE` lines with `#` comments, rewritten in place with all other lines kept.
+
+    A value ends at the first `#`; there are no quotes and no escapes. A write goes to `<path>.tmp` and is then
+    renamed, so that a reader sees the old file or the new one.
+
+    Args:
+        environment: disk and threads.
+        path: absolute path of the file.
+        auto_create: make the file, and its directory, on the first write.
+        file_mode, dir_mode: permission bits of what is made.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        path: str,
+        *,
+        auto_create: bool = False,
+        file_mode: int = 0o644,
+        dir_mode: int = 0o755,
+    ) -> None:
+        if not path:
+            raise InvalidError("file path must not be empty")
+        self._environment = environment
+        self._path = path
+        self._auto_create = auto_create
+        self._file_mode = file_mode or 0o644
+        self._dir_mode = dir_mode or 0o755
+        self._writing = trio.Lock()
+
+    async def get(self, key: str) -> str | None:
+        lines = await self._read(missing_ok=True)
+        return next((value for name, value in map(_parse_line, lines) if name == key and name), None)
+
+    async def list(self) -> dict[str, str]:
+        lines = await self._read(missing_ok=True)
+        return {name: value for name, value in map(_parse_line, lines) if name}
+
+    async def set(self, key: str, value: str) -> None:
+        if "\n" in value or "\r" in value:
+            # The reference writes it, and reads it back as further lines: another variable could be forged so.
+            raise InvalidError("a value in an environment file cannot hold a line break", details={"key": key})
+        async with self._writing:
+            lines = await self._read(missing_ok=self._auto_create)
+            changed = []
+            found = False
+            for line in lines:
+                if _parse_line(line)[0] == key:
+                    comment = line.find("#")
+                    changed.append(f"{key}={value}" + (f" {line[comment:]}" if comment >= 0 else ""))
+                    found = True
+                else:
+                    changed.append(line)
+            if not found:
+                changed.append(f"{key}={value}")
+            await self._write(changed)
+
+    async def delete(self, key: str) -> None:
+        async with self._writing:
+            lines = await self._read(missing_ok=False)
+            await self._write([line for line in lines if _parse_line(line)[0] != key])
+
+    async def _read(self, *, missing_ok: bool) -> Sequence[str]:
+        def work() -> list[str]:
+            disk = self._environment.disk
+            if missing_ok and not disk.exists(self._path):
+                return []
+            with disk.open(self._path, "rb") as file:
+                content = file.read(_MAX_FILE_BYTES + 1)
+            if len(content) > _MAX_FILE_BYTES:
+                raise InvalidError(f"environment file is larger than {_MAX_FILE_BYTES} bytes")
+            return content.decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+        try:
+            lines = await self._environment.threads.run(work, lane="env")
+        except OSError as error:
+            raise UnavailableError(f"cannot read environment file: {error.strerror or error}") from error
+        return [] if lines == [""] else lines
+
+    async def _write(self, lines: Sequence[str]) -> None:
+        def work() -> None:
+            disk, temporary = self._environment.disk, f"{self._path}.tmp"
+            directory = self._path.rpartition("/")[0]
+            if self._auto_create and directory and not disk.exists(directory):
+                disk.mkdir(directory, self._dir_mode, parents=True)
+            try:
+                with disk.open(temporary, "wb") as file:
+                    # Before the content: a secret must not be readable for the moment in between.
+                    disk.chmod(temporary, self._file_mode)
+                    file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+                disk.rename(temporary, self._path)
+            except OSError:
+                if disk.exists(temporary):
+                    disk.remove(temporary)
+                raise
+
+        try:
+            await self._environment.threads.run(work, lane="env")
+        except OSError as error:
+            raise UnavailableError(f"cannot write environment file: {error.strerror or error}") from error
+
+
+def _parse_line(text: str) -> tuple[str, str]:
+    """Name and value of a line; two empty texts for a comment, an empty line or anything without `=`."""
+    name, equals, value = text.partition("#")[0].strip().partition("=")
+    return (name.strip(), value.strip()) if equals else ("", "")
+
+
+class RouterStorage:
+    """Several storages in order: reads take the first that has the key, writes go to the first one.
+
+    The reference remembers every value it has once read, so that it misses later changes below; this one asks again.
+    """
+
+    def __init__(self, storages: Sequence[EnvStorage]) -> None:
+        if not storages:
+            raise InvalidError("router storage must have at least one storage")
+        self._storages = tuple(storages)
+        deepest = max((storage.depth for storage in storages if isinstance(storage, RouterStorage)), default=0)
+        self.depth: int = deepest + 1
+        if self.depth > _MAX_ROUTED_DEPTH:
+            raise InvalidError(f"router storages are nested more than {_MAX_ROUTED_DEPTH} deep")
+
+    async def get(self, key: str) -> str | None:
+        for storage in self._storages:
+            value = await storage.get(key)
+            if value is not None:
+                return value
+        return None
+
+    async def set(self, key: str, value: str) -> None:
+        await self._storages[0].set(key, value)
+
+    async def delete(self, key: str) -> None:
+        await self._storages[0].delete(key)
+
+    async def list(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for storage in self._storages:
+            try:
+                values = await storage.list()
+            except LuaError:
+                continue  # one storage that cannot be read does not hide the others
+            found = {**values, **found}
+        return found
+
+
+@attrs.frozen(slots=True)
+class EnvVariable:
+    """A named reference to a value.
+
+    Attributes:
+        id: the entry.
+        storage: where the value is kept.
+        name: public name, unique on the node; empty for a variable reached by its id only.
+        default: taken where the storage has no value; empty means no default.
+        read_only: refuses writing.
+    """
+
+    id: EntryId
+    storage: EntryId
+    name: str = ""
+    default: str = ""
+    read_only: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            reason = "must only contain alphanumeric characters (a-z, A-Z, 0-9) and underscores"
+            raise InvalidError(
+                f"invalid environment variable name: {reason}", details={"variable": self.name, "reason": reason}
+            )
+        if not self.storage.namespace or not self.storage.name:
+            raise InvalidError("invalid storage ID format, must have both namespace and name")
+
+    @property
+    def key(self) -> str:
+        """What the value is called in its storage: the public name, else the id's text."""
+        return self.name or str(self.id)
+
+
+class EnvRegistry:
+    """The storages and variables of this node."""
+
+    def __init__(self) -> None:
+        self._storages: dict[EntryId, EnvStorage] = {}
+        self._variables: dict[EntryId, EnvVariable] = {}
+        self._names: dict[str, EntryId] = {}
+
+    def put_storage(self, id: EntryId, storage: EnvStorage) -> None:
+        """Add or replace a storage."""
+        self._storages[id] = storage
+
+    def remove_storage(self, id: EntryId) -> None:
+        """Forget a storage; its variables fail until it is back."""
+        self._storages.pop(id, None)
+
+    def storage(self, id: EntryId) -> EnvStorage:
+        """The storage of this id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self._storages.get(id)
+        if found is None:
+            raise NotFoundError("environment storage backend not found", details={"storage_id": str(id)})
+        return found
+
+    def put_variable(self, variable: EnvVariable) -> None:
+        """Add a variable, or replace the one of the same id.
+
+        Raises:
+            NotFoundError: its storage does not exist.
+            AlreadyExistsError: another variable has this public name.
+        """
+        if variable.storage not in self._storages:
+            raise NotFoundError("referenced storage not found", details={"storage_id": str(variable.storage)})
+        holder = self._names.get(variable.key)
+        if holder is not None and holder != variable.id:
+            message = f"variable name already exists: {variable.key}"
+            raise AlreadyExistsError(message, details={"variable": variable.key})
+        self.remove_variable(variable.id)
+        self._variables[variable.id] = variable
+        self._names[variable.key] = variable.id
+
+    def remove_variable(self, id: EntryId) -> None:
+        """Forget a variable; its value stays where it is kept."""
+        variable = self._variables.pop(id, None)
+        if variable is not None:
+            self._names.pop(variable.key, None)
+
+    def variable(self, name: str, namespace: str = "") -> EnvVariable:
+        """The variable of a public name, an id, or a bare name in `namespace` (the caller's own).
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        id = self._names.get(name)
+        if id is None and name:
+            id = EntryId.parse(name, namespace) if not name.endswith(":") else None
+        found = self._variables.get(id) if id is not None else None
+        if found is None:
+            raise NotFoundError("environment variable not found", details={"variable": name})
+        return found
+
+    async def lookup(self, name: str, namespace: str = "") -> str | None:
+        """The stored value of a variable, without its default; None where it is unset or empty.
+
+        Raises:
+            NotFoundError: no such variable, or its storage is gone.
+        """
+        variable = self.variable(name, namespace)
+        return await self.storage(variable.storage).get(variable.key) or None
+
+    async def get(self, name: str, namespace: str = "") -> str:
+        """The value of a variable, or its default.
+
+        Raises:
+            NotFoundError: no such variable, or it has neither value nor default.
+        """
+        variable = self.variable(name, namespace)
+        value = await self.storage(variable.storage).get(variable.key) or variable.default
+        if not value:
+            raise NotFoundError("environment variable not found", details={"variable": name})
+        return value
+
+    async def set(self, name: str, value: str, namespace: str = "") -> None:
+        """Keep a new value.
+
+        Raises:
+            NotFoundError: no such variable, or its storage is gone.
+            PermissionDeniedError: the variable or its storage is read-only.
+        """
+        variable = self.variable(name, namespace)
+        if variable.read_only:
+            raise PermissionDeniedError("environment variable is read-only", details={"variable": name})
+        await self.storage(variable.storage).set(variable.key, value)
+
+    async def get_all(self) -> dict[str, str]:
+        """Everything the storages hold, whether a variable names it or not, sorted by key.
+
+        Where two storages hold one key, a storage that can be written wins over the others, then the first added.
+        """
+        found: dict[str, str] = {}
+        writable_first = sorted(self._storages.values(), key=lambda storage: isinstance(storage, StaticStorage))
+        for storage in writable_first:
+            try:
+                values = await storage.list()
+            except LuaError:
+                continue  # as in the reference: what cannot be read is left out
+            found = {**values, **found}
+        return dict(sorted(found.items()))
