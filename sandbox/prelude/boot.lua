@@ -1,0 +1,21 @@
+-- First chunk of a VM: makes the kernel table and loads the other files of this folder into it.
+return function(host, ops, random)
+  local K = { host = host, ops = {}, random = random }
+  for name, index in pairs(ops) do K.ops[name] = index end
+  local load = load
+  function K.load_prelude(name, text)
+    local chunk, problem = load(text, "=kernel/" .. name, "t")
+    if not chunk then error(problem, 0) end
+    local result = chunk(K)
+    if name == "baselib" then K.base_globals = result end
+    if name == "types" then K.types = result end
+  end
+  -- Cuts the VM off from everything that was only needed for loading.
+  function K.seal()
+    K.finish_base(K.base_globals)
+    for _, name in ipairs({ "io", "os", "package", "debug", "python", "require", "dofile", "loadfile", "load" }) do
+      _G[name] = nil
+    end
+  end
+  return K
+end

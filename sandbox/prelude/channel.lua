@@ -1,0 +1,241 @@
+-- Go-style channels and select between the tasks of one actor. Called once per VM as chunk(K), after kernel.lua.
+-- Cases of a select are tried in array order. Source: docs lua/core/channel; ours where it is silent.
+local K = ...
+local type, error, setmetatable = type, error, setmetatable
+local ready, current, task, park = K.ready, K.current, K.task, K.park
+
+local methods = {}
+local Channel = K.class("Channel", methods, { meta = { __tostring = function() return "channel" end } })
+local Case = K.class("SelectCase", {}, {})
+local channel_mt, case_mt = Channel.metatable, Case.metatable
+
+-- A waiter is {task, value, select record, channel}; queues are arrays with head and tail.
+local function new_channel(capacity)
+  return setmetatable({
+    cap = capacity, n = 0, bh = 1, bt = 0, buf = {}, sh = 1, st = 0, snd = {}, rh = 1, rt = 0, rcv = {}, closed = false,
+    owner = current(),
+  }, channel_mt)
+end
+K.new_channel = new_channel
+
+local function pop_receiver(ch)
+  while ch.rh <= ch.rt do
+    local w = ch.rcv[ch.rh]
+    ch.rcv[ch.rh] = nil
+    if ch.rh == ch.rt then ch.rh, ch.rt = 1, 0 else ch.rh = ch.rh + 1 end
+    local s = w[3]
+    if not s then return w end
+    if not s.done then
+      s.done = true
+      return w
+    end
+  end
+end
+local function pop_sender(ch)
+  while ch.sh <= ch.st do
+    local w = ch.snd[ch.sh]
+    ch.snd[ch.sh] = nil
+    if ch.sh == ch.st then ch.sh, ch.st = 1, 0 else ch.sh = ch.sh + 1 end
+    local s = w[3]
+    if not s then return w end
+    if not s.done then
+      s.done = true
+      return w
+    end
+  end
+end
+
+local function wake_receiver(a, ch, w, v, ok)
+  if w[3] then ready(a, w[1], { channel = ch, value = v, ok = ok }) else ready(a, w[1], v, ok) end
+end
+local function wake_sender(a, ch, w)
+  if w[3] then ready(a, w[1], { channel = ch, value = w[2], ok = true }) else ready(a, w[1], true) end
+end
+
+local function try_send(a, ch, v)
+  if ch.closed then error("send on closed channel", 3) end
+  local w = pop_receiver(ch)
+  if w then
+    wake_receiver(a, ch, w, v, true)
+    return true
+  end
+  if ch.n < ch.cap then
+    local t = ch.bt + 1
+    ch.bt = t
+    ch.buf[t] = v
+    ch.n = ch.n + 1
+    return true
+  end
+  return false
+end
+
+local function try_receive(a, ch)
+  if ch.n > 0 then
+    local h = ch.bh
+    local v = ch.buf[h]
+    ch.buf[h] = nil
+    ch.n = ch.n - 1
+    if ch.n == 0 then ch.bh, ch.bt = 1, 0 else ch.bh = h + 1 end
+    if ch.mailbox then a.depth = a.depth - 1 end
+    local w = pop_sender(ch)
+    if w then
+      ch.bt = ch.bt + 1
+      ch.buf[ch.bt] = w[2]
+      ch.n = ch.n + 1
+      wake_sender(a, ch, w)
+    elseif ch.starved then
+      K.drained(ch)
+    end
+    return true, v, true
+  end
+  local w = pop_sender(ch)
+  if w then
+    wake_sender(a, ch, w)
+    return true, w[2], true
+  end
+  if ch.closed then return true, nil, false end
+  return false
+end
+
+local function check(ch, name)
+  if type(ch) ~= "table" or ch.rcv == nil then
+    error("bad argument #1 to " .. name .. " (channel expected)", 3)
+  end
+end
+
+function methods.send(ch, v)
+  check(ch, "send")
+  local a = current()
+  if try_send(a, ch, v) then return true end
+  local t = ch.st + 1
+  ch.st = t
+  ch.snd[t] = { task(), v }
+  if park() == nil then error("send on closed channel", 2) end
+  return true
+end
+
+function methods.receive(ch)
+  check(ch, "receive")
+  local a = current()
+  local got, v, ok = try_receive(a, ch)
+  if got then return v, ok end
+  local t = ch.rt + 1
+  ch.rt = t
+  ch.rcv[t] = { task() }
+  a.listening = true
+  return park()
+end
+
+local function close_in(a, ch)
+  if ch.closed then return end
+  ch.closed = true
+  local w = pop_receiver(ch)
+  while w do
+    wake_receiver(a, ch, w, nil, false)
+    w = pop_receiver(ch)
+  end
+  w = pop_sender(ch)
+  while w do
+    ready(a, w[1], nil)
+    w = pop_sender(ch)
+  end
+end
+K.close_in = close_in
+function K.close_channel(ch) close_in(ch.owner, ch) end
+
+function methods.close(ch)
+  check(ch, "close")
+  close_in(current(), ch)
+end
+
+function methods.case_send(ch, v)
+  check(ch, "case_send")
+  return setmetatable({ ch = ch, val = v, send = true }, case_mt)
+end
+function methods.case_receive(ch)
+  check(ch, "case_receive")
+  return setmetatable({ ch = ch, send = false }, case_mt)
+end
+
+-- From the kernel: a value for a channel that the host or another actor fills, without waiting.
+function K.push_channel(a, ch, v)
+  local w = pop_receiver(ch)
+  if w then
+    wake_receiver(a, ch, w, v, true)
+  else
+    local t = ch.bt + 1
+    ch.bt = t
+    ch.buf[t] = v
+    ch.n = ch.n + 1
+    if ch.mailbox then a.depth = a.depth + 1 end
+  end
+end
+function K.channel_full(ch) return ch.n >= ch.cap and ch.rh > ch.rt end
+
+local getmetatable = debug.getmetatable
+local function valid(c) return type(c) == "table" and getmetatable(c) == case_mt end
+
+local function select_cases(cases, default)
+  if type(cases) ~= "table" then error("bad argument #1 to select (table expected)", 2) end
+  local a = current()
+  local n = #cases
+  for i = 1, n do
+    local c = cases[i]
+    if valid(c) then
+      if c.send then
+        if try_send(a, c.ch, c.val) then return { channel = c.ch, value = c.val, ok = true } end
+      else
+        local got, v, ok = try_receive(a, c.ch)
+        if got then return { channel = c.ch, value = v, ok = ok } end
+      end
+    end
+  end
+  if default or cases.default then return { default = true, ok = true } end
+  local s = { done = false }
+  local me = task()
+  for i = 1, n do
+    local c = cases[i]
+    if valid(c) then
+      local ch = c.ch
+      if c.send then
+        local t = ch.st + 1
+        ch.st = t
+        ch.snd[t] = { me, c.val, s }
+      else
+        local t = ch.rt + 1
+        ch.rt = t
+        ch.rcv[t] = { me, nil, s }
+        -- Abandoned waiters of finished selects would pile up on a channel that never fires.
+        if t - ch.rh > 32 then K.sweep(ch) end
+      end
+    end
+  end
+  a.listening = true
+  local r = park()
+  if r == nil then error("send on closed channel", 2) end
+  return r
+end
+
+-- Drops waiters whose select has been decided elsewhere; amortised by doubling.
+function K.sweep(ch)
+  if ch.rt - ch.rh < (ch.sweep_at or 32) then return end
+  local kept, k = {}, 0
+  for i = ch.rh, ch.rt do
+    local w = ch.rcv[i]
+    if not (w[3] and w[3].done) then
+      k = k + 1
+      kept[k] = w
+    end
+  end
+  ch.rcv, ch.rh, ch.rt = kept, 1, k
+  ch.sweep_at = k * 2 + 32
+end
+
+K.channel_lib = {
+  new = function(size)
+    if size == nil then size = 0 end
+    if type(size) ~= "number" then error("bad argument #1 to new (number expected, got " .. type(size) .. ")", 2) end
+    return new_channel(size < 0 and 0 or size // 1)
+  end,
+  select = select_cases,
+}

@@ -1,0 +1,183 @@
+-- The structured error and the `errors` library. Called once per VM as chunk(K), before codec.lua.
+-- Sets K.class machinery (every object a module hands out is an instance of a registered class), K.new_error,
+-- K.error_from, K.error_fields, K.errors_lib.
+local K = ...
+local type, setmetatable, getmetatable, tostring, error, next, rawget = type, setmetatable, getmetatable, tostring, error, next, rawget
+local sfind, sformat, gmatch, gsub, smatch = string.find, string.format, string.gmatch, string.gsub, string.match
+local traceback = debug.traceback
+local concat = table.concat
+
+-- classes ----------------------------------------------------------------------------------------------------------
+local class_of = {} -- metatable -> class record
+local by_name = {}
+K.class_of = class_of
+
+-- Registers a class. `methods` becomes __index; options: meta (further metamethods), pack/unpack (crossing border and
+-- actors as an immutable value), handle (instances carry a host handle id), index (an __index function instead).
+function K.class(name, methods, options)
+  options = options or {}
+  local mt = { __index = options.index or methods, __metatable = false, __name = name }
+  for k, f in next, options.meta or {} do mt[k] = f end
+  if not mt.__tostring then
+    mt.__tostring = function() return name end
+  end
+  local class = {
+    name = name, metatable = mt, methods = methods, pack = options.pack, unpack = options.unpack,
+    handle = options.handle or false, shared = options.pack ~= nil or options.shared or false,
+  }
+  mt.__newindex = function() error("cannot set a field of " .. name, 2) end
+  class_of[mt] = class
+  by_name[name] = class
+  return class
+end
+
+-- An instance: fields are set once, here.
+function K.instance(class, fields) return setmetatable(fields, class.metatable) end
+function K.new_object(name, handle)
+  local class = by_name[name]
+  if not class then return nil end
+  return setmetatable({ handle = handle }, class.metatable)
+end
+function K.unpack_object(name, value)
+  local class = by_name[name]
+  if class and class.unpack then return class.unpack(value) end
+  return value
+end
+local rawmeta = debug.getmetatable
+function K.is_object(v)
+  local class = type(v) == "table" and class_of[rawmeta(v)]
+  return class and class.name or nil
+end
+
+-- errors -----------------------------------------------------------------------------------------------------------
+local Error
+local methods = {}
+
+local function text(e)
+  local context = e.context_list
+  if context then return concat(context, ": ") .. ": " .. e.text end
+  return e.text
+end
+
+-- The Lua frames a user wrote, innermost first, without the kernel's own.
+local function frames_of(trace)
+  local frames = {}
+  for line in gmatch(trace or "", "[^\n]+") do
+    local source, number, name = smatch(line, "^%s*([^%[%s][^:]*:?[^:]*):(%d+): in (.*)$")
+    if source and not sfind(source, "=kernel", 1, true) then
+      frames[#frames + 1] = { source = source, line = number + 0, name = (gsub(name, "^%a+ '?<?([^'>]*)'?>?.*$", "%1")) }
+    end
+  end
+  return frames
+end
+
+local kinds = {
+  UNKNOWN = "", NOT_FOUND = "NotFound", ALREADY_EXISTS = "AlreadyExists", INVALID = "Invalid",
+  PERMISSION_DENIED = "PermissionDenied", UNAVAILABLE = "Unavailable", INTERNAL = "Internal", CANCELED = "Canceled",
+  CONFLICT = "Conflict", TIMEOUT = "Timeout", RATE_LIMITED = "RateLimited",
+}
+local kind_values = {}
+for _, v in next, kinds do kind_values[v] = true end
+
+local function build(message, kind, retryable, details, stack, context, cause)
+  if type(details) == "table" and next(details) == nil then details = nil end
+  return setmetatable({
+    text = message, kind_name = kind or "", retry = retryable, info = details, trace = stack or false,
+    context_list = context or false, cause = cause or false,
+  }, Error.metatable)
+end
+
+function methods.message(e) return e.text end
+function methods.kind(e) return e.kind_name end
+function methods.retryable(e) return e.retry end
+function methods.details(e) return e.info end
+function methods.stack(e) return e.trace or "" end
+
+local function as_text(v)
+  if K.is_object(v) == "Error" then return text(v) end
+  return tostring(v)
+end
+
+Error = K.class("Error", methods, {
+  shared = true,
+  meta = {
+    __tostring = text,
+    __concat = function(a, b) return as_text(a) .. as_text(b) end,
+    __eq = function(a, b) return K.is_object(b) == "Error" and text(a) == text(b) and a.kind_name == b.kind_name end,
+  },
+})
+K.Error = Error
+
+-- Raised from host code and prelude code: kind first.
+function K.new_error(kind, message, retryable, details)
+  return build(message, kind, retryable, details, traceback("", 2))
+end
+function K.is_error(v) return type(v) == "table" and rawmeta(v) == Error.metatable end
+
+function K.error_fields(e)
+  return {
+    message = e.text, kind = e.kind_name, retryable = e.retry, details = e.info, stack = e.trace or nil,
+    context = e.context_list or nil,
+  }
+end
+function K.error_from(fields)
+  local stack = fields.stack
+  if stack == nil or stack == "" then stack = traceback("", 2) end
+  return build(fields.message or "", fields.kind, fields.retryable, fields.details, stack, fields.context)
+end
+
+-- Whatever a program raised, as an Error object; `trace` is the Lua traceback where it was caught.
+function K.to_error(v, trace, kind)
+  if K.is_error(v) then
+    if not v.trace or v.trace == "" then rawset(v, "trace", trace or "") end
+    return v
+  end
+  if type(v) == "table" and type(v.message) == "string" then
+    return build(v.message, v.kind or kind or "Internal", v.retryable, v.details, trace)
+  end
+  return build(tostring(v), kind or "Internal", nil, nil, trace)
+end
+
+local lib = {}
+for k, v in next, kinds do lib[k] = v end
+
+-- errors.new(message) | errors.new{message=, kind=, retryable=, details=} | errors.new(kind, message) as the brief has it
+function lib.new(spec, message)
+  if type(spec) == "table" and not K.is_object(spec) then
+    local body = spec.message
+    if type(body) ~= "string" then error("errors.new: field 'message' must be a string", 2) end
+    local details = spec.details
+    if details ~= nil and type(details) ~= "table" then error("errors.new: field 'details' must be a table", 2) end
+    return build(body, spec.kind or "", spec.retryable, details, traceback("", 2))
+  end
+  if type(spec) == "string" and type(message) == "string" and kind_values[spec] then
+    return build(message, spec, nil, nil, traceback("", 2))
+  end
+  if type(spec) == "string" and type(message) == "table" then
+    return build(spec, message.kind or "", message.retryable, message.details, traceback("", 2))
+  end
+  if type(spec) ~= "string" and type(spec) ~= "number" then
+    error("bad argument #1 to 'new' (string or table expected, got " .. type(spec) .. ")", 2)
+  end
+  return build(tostring(spec), "", nil, nil, traceback("", 2))
+end
+
+function lib.wrap(err, context)
+  if type(context) ~= "string" then error("bad argument #2 to 'wrap' (string expected)", 2) end
+  if K.is_error(err) then
+    local list = { context }
+    for _, c in next, err.context_list or {} do list[#list + 1] = c end
+    return build(err.text, err.kind_name, err.retry, err.info, err.trace, list, err)
+  end
+  return build(tostring(err), "", nil, nil, traceback("", 2), { context })
+end
+
+function lib.is(err, kind)
+  return K.is_error(err) and err.kind_name == kind
+end
+
+function lib.call_stack(err)
+  if not K.is_error(err) then return nil end
+  return { thread = "main", frames = frames_of(err.trace) }
+end
+K.errors_lib = lib

@@ -1,0 +1,578 @@
+-- The kernel: many actors in one VM, each with its own environment, tasks (coroutines) and waiting commands.
+-- Loaded once per VM as chunk(K); K.host(op, actor_id, ...) is the one Python function that exists in this VM and never
+-- reaches user code. Python drives: it queues work (start, resolve, deliver, feed, ...) and calls K.run, which runs
+-- whatever is ready and returns a flat list of commands. Source: ours (docs/internals/kernel.md).
+local K = ...
+local cocreate, coresume, coyield, costatus = coroutine.create, coroutine.resume, coroutine.yield, coroutine.status
+local corunning, isyieldable, coclose = coroutine.running, coroutine.isyieldable, coroutine.close
+local type, select, error, setmetatable, tostring, next = type, select, error, setmetatable, tostring, next
+local rawpcall, rawxpcall, unpack, traceback = pcall, xpcall, table.unpack, debug.traceback
+local host = K.host
+
+-- What a task yields to the kernel; user code cannot get hold of them.
+local PARK = setmetatable({}, { __tostring = function() return "park" end, __metatable = false })
+local SLICE = setmetatable({}, { __tostring = function() return "slice" end, __metatable = false })
+local KILL = setmetatable({}, { __tostring = function() return "killed" end, __metatable = false })
+
+local SLICE_TICKS = 10000 -- budget checks between two looks at the clock
+local SLICE_S = 0.004 -- a task that ran this long lets the others run
+local RUN_S = 0.010 -- a call of K.run returns to Python after this long
+local TASK_SWITCHES = 256 -- in-actor task switches before other actors get their turn
+local HOST_CALLS = 64 -- immediate host calls between two looks at the clock
+local MAX_TASKS = 100000 -- tasks of one actor
+
+local actors = {} -- id -> actor
+local queue, qh, qt = {}, 1, 0 -- run queue of ready actors
+local A, cur -- running actor, running task
+local out, nout = {}, 0 -- commands for Python, five values each: op, actor id, command id, bytes, extra
+local resumed_at = 0.0
+K.actors = actors
+
+local OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
+
+local function emit(op, a, id, data, extra)
+  local n = nout
+  out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = op, a, id, data, extra
+  nout = n + 5
+end
+K.emit = emit
+
+local function wake(a)
+  if not a.queued then
+    a.queued = true
+    qt = qt + 1
+    queue[qt] = a
+  end
+end
+K.wake = wake
+
+-- Makes a task ready with up to two resume values.
+local function ready(a, co, x, y)
+  local t = a.rt + 1
+  a.rt = t
+  a.rq[t], a.rx[t], a.ry[t] = co, x, y
+  if not a.queued then
+    a.queued = true
+    qt = qt + 1
+    queue[qt] = a
+  end
+end
+K.ready = ready
+
+function K.current() return A end
+function K.task() return cur end
+function K.park() return coyield(PARK) end
+
+-- budget -----------------------------------------------------------------------------------------------------------
+local function kill(a, kind, message)
+  a.killed = true
+  a.kill_kind, a.kill_message = kind, message
+  error(KILL, 0)
+end
+
+local function over_limit(a)
+  return kill(a, "Internal", "CPU limit exceeded: the code ran " .. a.cpu_limit
+    .. " s without waiting for anything (setting lua.cpu_limit)")
+end
+
+-- Called from user code every SLICE_TICKS checks: accounts CPU time, yields when the slice is used up, kills at the limit.
+local function tick()
+  local a = A
+  if not a then return SLICE_TICKS end
+  if a.killed then error(KILL, 0) end
+  local now = host(0)
+  local spent = now - resumed_at
+  if spent >= SLICE_S then
+    a.cpu = a.cpu + spent
+    resumed_at = now
+    if a.cpu > a.cpu_limit then over_limit(a) end
+    if isyieldable() then
+      coyield(SLICE)
+      if a.killed then error(KILL, 0) end
+    end
+  elseif a.cpu + spent > a.cpu_limit then
+    over_limit(a)
+  end
+  return SLICE_TICKS
+end
+K.tick = tick
+K.slice_ticks = SLICE_TICKS
+
+-- Work done in C or in the host on behalf of the running actor: `cost` in ticks.
+function K.tick_check(cost)
+  local a = A
+  if not a then return end
+  local n = a.debt + cost
+  if n >= SLICE_TICKS then
+    a.debt = 0
+    tick()
+  else
+    a.debt = n
+  end
+end
+
+-- protected calls: a kill passes through every one of them -----------------------------------------------------------
+local function memory_kill()
+  A.killed = true
+  A.kill_kind, A.kill_message = "Internal", "memory limit of the host's VM exceeded (not enough memory)"
+  error(KILL, 0)
+end
+
+local function protect(ok, e, ...)
+  if not ok then
+    if e == KILL then error(KILL, 0) end
+    if e == "not enough memory" then memory_kill() end
+  end
+  return ok, e, ...
+end
+
+local function user_pcall(f, ...) return protect(rawpcall(f, ...)) end
+local function user_xpcall(f, handler, ...)
+  if type(handler) ~= "function" then error("bad argument #2 to 'xpcall' (function expected)", 2) end
+  return protect(rawxpcall(f, function(e)
+    if e == KILL or e == "not enough memory" then return e end
+    return handler(e)
+  end, ...))
+end
+K.pcall = user_pcall
+
+-- coroutines: what the kernel's yields mean passes through user coroutines unseen -----------------------------------
+local function after(co, ok, first, ...)
+  if ok then
+    if first == PARK or first == SLICE then return after(co, coresume(co, coyield(first))) end
+  elseif first == KILL then
+    error(KILL, 0)
+  elseif first == "not enough memory" then
+    memory_kill()
+  end
+  return ok, first, ...
+end
+local function user_resume(co, ...) return after(co, coresume(co, ...)) end
+
+local function spawn_task(a, co, x, y)
+  if a.tasks >= MAX_TASKS then error("too many coroutines in this process (limit " .. MAX_TASKS .. ")", 3) end
+  a.tasks = a.tasks + 1
+  a.alive[co] = true
+  ready(a, co, x, y)
+end
+
+local function user_spawn(f, ...)
+  if type(f) ~= "function" then error("bad argument #1 to 'spawn' (function expected)", 2) end
+  local co
+  if select("#", ...) == 0 then
+    co = cocreate(f)
+  else
+    local n, args = select("#", ...), { ... }
+    co = cocreate(function() return f(unpack(args, 1, n)) end)
+  end
+  spawn_task(A, co)
+  return co
+end
+
+local function wrap_result(ok, ...)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+K.coroutine_lib = {
+  create = function(f)
+    if type(f) ~= "function" then error("bad argument #1 to 'create' (function expected)", 2) end
+    K.tick_check(20)
+    return cocreate(f)
+  end,
+  resume = function(co, ...)
+    if type(co) ~= "thread" then error("bad argument #1 to 'resume' (coroutine expected)", 2) end
+    if A.alive[co] then return false, "cannot resume a task of the scheduler" end
+    return user_resume(co, ...)
+  end,
+  yield = function(...) return coyield(...) end,
+  status = function(co) return costatus(co) end,
+  running = function()
+    local co = corunning()
+    if co == A.main then return nil end
+    return co
+  end,
+  isyieldable = isyieldable,
+  wrap = function(f)
+    if type(f) ~= "function" then error("bad argument #1 to 'wrap' (function expected)", 2) end
+    local co = cocreate(f)
+    return function(...) return wrap_result(user_resume(co, ...)) end
+  end,
+  spawn = user_spawn,
+}
+K.pcall_lib = {
+  pcall = user_pcall,
+  xpcall = user_xpcall,
+  error = error,
+}
+
+-- operations: what a module's Lua half asks of its Python half --------------------------------------------------------
+-- Results come back as (status, bytes): 0 = values, 1 = nil and an error, 2 = an error to be raised.
+local function results(status, data)
+  if status == 0 then
+    local n, t = K.decode_list(data)
+    if n == 1 then return t[1] end
+    return unpack(t, 1, n)
+  end
+  local e = K.decode(data)
+  if status == 1 then return nil, e end
+  if type(e) == "string" then return error(e, 3) end
+  return error(e, 3)
+end
+
+local function charge_host_call()
+  local a = A
+  local n = a.host_calls + 1
+  if n >= HOST_CALLS then
+    a.host_calls = 0
+    tick()
+  else
+    a.host_calls = n
+  end
+end
+
+local ops = K.ops -- name -> index, filled by Python
+
+local function op_index(name)
+  local index = ops[name]
+  if not index then error("kernel: no operation named " .. name, 2) end
+  return index
+end
+
+local sys = {}
+K.sys = sys
+
+-- A function that answers at once: its arguments are encoded, its results decoded.
+function sys.immediate(name)
+  local op = op_index(name)
+  return function(...)
+    charge_host_call()
+    return results(host(op, A.id, K.encode(...)))
+  end
+end
+
+-- The same for operations on plain strings, numbers and booleans, which pass as they are.
+function sys.raw(name)
+  local op = op_index(name)
+  return function(...)
+    charge_host_call()
+    local status, a, b, c = host(op, A.id, ...)
+    if status == 0 then return a, b, c end
+    return results(status, a)
+  end
+end
+
+local function issue(op, data, waiter)
+  local a = A
+  local id = a.next_command + 1
+  a.next_command = id
+  a.waiting[id] = waiter
+  emit(op, a.id, id, data, 0)
+  return id
+end
+
+-- A function that may wait: the task parks until the host has answered.
+function sys.waiting(name)
+  local op = op_index(name)
+  return function(...)
+    if not isyieldable() then
+      error("attempt to wait (" .. name .. ") inside a callback of sort, gsub or a metamethod", 2)
+    end
+    issue(op, K.encode(...), cur)
+    return results(coyield(PARK))
+  end
+end
+
+-- A function that starts the operation and returns at once: (channel, command id). The channel yields ONE value, the
+-- first result or an Error object, and is then closed. `sys.cancel(id)` cancels it.
+function sys.async(name)
+  local op = op_index(name)
+  return function(...)
+    local ch = K.new_channel(1)
+    local id = issue(op, K.encode(...), ch)
+    return ch, id
+  end
+end
+function sys.cancel(id)
+  if A.waiting[id] == nil then return false end
+  emit(OP_CANCEL, A.id, id, "", 0)
+  return true
+end
+
+-- A channel that the host feeds: (channel, source id) to be given to an operation. Capacity in values.
+function sys.source(capacity)
+  local a = A
+  local ch = K.new_channel(capacity or 1)
+  local id = a.next_source + 1
+  a.next_source = id
+  a.sources[id] = ch
+  ch.source, ch.owner = id, a
+  return ch, id
+end
+function sys.drop_source(id)
+  local ch = A.sources[id]
+  if ch then
+    A.sources[id] = nil
+    K.close_channel(ch)
+  end
+end
+function K.drained(ch) -- a receive made room in a source whose feeder waits
+  ch.starved = nil
+  emit(OP_DRAIN, ch.owner.id, ch.source, "", 0)
+end
+
+-- State of the running actor for a module, by key; gone with the actor.
+function sys.state(key)
+  local s = A.state[key]
+  if s == nil then
+    s = {}
+    A.state[key] = s
+  end
+  return s
+end
+sys.class, sys.instance, sys.is = K.class, K.instance, function(v, name) return K.is_object(v) == name end
+sys.new_object = K.new_object
+sys.error, sys.is_error, sys.to_error = K.new_error, K.is_error, K.to_error
+sys.current = K.current
+sys.encode, sys.encode_message, sys.decode, sys.copy = K.encode, K.encode_message, K.decode, K.copy
+sys.payload = function(...) return K.new_payload(...) end
+sys.tick_check = K.tick_check
+sys.array_length = K.array_length
+sys.errors = K.errors_lib
+-- A task of the running actor on behalf of a module, not counted as user code.
+function sys.spawn(f, ...) return user_spawn(f, ...) end
+-- "bad argument" errors as the reference words them.
+function sys.argument_error(index, name, problem)
+  return error("bad argument #" .. index .. " to " .. name .. " (" .. problem .. ")", 3)
+end
+function sys.check(v, want, index, name)
+  local t = type(v)
+  if t ~= want then
+    local got = K.is_object(v) or (v == nil and "nil" or t)
+    error("bad argument #" .. index .. " to " .. name .. " (" .. want .. " expected, got " .. got .. ")", 3)
+  end
+  return v
+end
+
+-- running --------------------------------------------------------------------------------------------------------------
+local function finish(a, ok, data)
+  a.dead = true
+  actors[a.id] = nil
+  a.waiting, a.sources, a.rq, a.rx, a.ry, a.alive = {}, {}, {}, {}, {}, {}
+  emit(OP_EXIT, a.id, ok and 1 or 0, data, 0)
+  if K.on_actor_end then K.on_actor_end(a) end
+end
+
+-- The outcome of a call: an error as second value (or its text) means that the call failed.
+local function outcome(a, v, err)
+  if err ~= nil and (type(err) == "string" or K.is_error(err)) then
+    local e = K.to_error(err, traceback("", 2))
+    return false, K.encode_message(e)
+  end
+  return true, K.encode_message(v)
+end
+
+local function fail(a, co, e)
+  if e == KILL then
+    e = K.to_error(a.kill_message or "process killed", traceback(co), a.kill_kind)
+  elseif e == "not enough memory" then
+    e = K.to_error("memory limit of the host's VM exceeded (not enough memory)", "")
+  else
+    e = K.to_error(e, traceback(co))
+  end
+  return K.encode_message(e)
+end
+
+-- The end of the actor's main task: a function worker waits for its next call, everything else is over.
+local function main_done(a, ok, data)
+  if a.worker and not a.killed then
+    for co in next, a.alive do a.alive[co] = nil end
+    a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, 1, 0
+    a.waiting, a.sources, a.tasks, a.main = {}, {}, 0, nil
+    emit(OP_EXIT, a.id, ok and 1 or 0, data, 1)
+  else
+    finish(a, ok, data)
+  end
+end
+
+local function step(a, co, ok, y, err)
+  if not ok then
+    a.alive[co] = nil
+    a.tasks = a.tasks - 1
+    if co == a.main then
+      main_done(a, false, fail(a, co, y))
+    else
+      main_done(a, false, fail(a, co, y)) -- an uncaught error in any task ends the process
+    end
+  elseif costatus(co) == "dead" then
+    a.alive[co] = nil
+    a.tasks = a.tasks - 1
+    if co == a.main then main_done(a, outcome(a, y, err)) end
+  elseif y == SLICE then
+    ready(a, co)
+  elseif y ~= PARK then
+    ready(a, co) -- coroutine.yield() outside a user coroutine: let the others run
+  end
+end
+
+local function run_actor(a)
+  A = a
+  resumed_at = host(0)
+  local switches = 0
+  while a.rh <= a.rt and not a.dead do
+    local h = a.rh
+    local co, x, y = a.rq[h], a.rx[h], a.ry[h]
+    a.rq[h], a.rx[h], a.ry[h] = nil, nil, nil
+    if h == a.rt then a.rh, a.rt = 1, 0 else a.rh = h + 1 end
+    if a.alive[co] then
+      cur = co
+      step(a, co, coresume(co, x, y))
+    end
+    switches = switches + 1
+    if switches >= TASK_SWITCHES then break end
+  end
+  if not a.dead then
+    if a.rh <= a.rt then
+      a.cpu = a.cpu + (host(0) - resumed_at)
+      wake(a)
+    elseif next(a.waiting) ~= nil or a.listening or a.worker then
+      a.cpu = 0.0
+    end
+  end
+  A, cur = nil, nil
+end
+
+-- Runs ready actors; returns whether more are ready, then the commands, five values each.
+function K.run()
+  local until_s = host(0) + RUN_S
+  local steps = 0
+  while qh <= qt do
+    local a = queue[qh]
+    queue[qh] = nil
+    if qh == qt then qh, qt = 1, 0 else qh = qh + 1 end
+    a.queued = false
+    if not a.dead then run_actor(a) end
+    steps = steps + 1
+    if nout >= 1000 or (steps % 16 == 0 and host(0) > until_s) then break end
+  end
+  local n = nout
+  nout = 0
+  if n == 0 then return qh <= qt end
+  return qh <= qt, unpack(out, 1, n)
+end
+
+-- what Python calls ----------------------------------------------------------------------------------------------------
+local function new_actor(id, pid, cpu_limit, mailbox)
+  local a = {
+    id = id, pid = pid, cpu_limit = cpu_limit, mailbox = mailbox,
+    rq = {}, rx = {}, ry = {}, rh = 1, rt = 0, queued = false,
+    waiting = {}, sources = {}, alive = {}, state = {}, libs = {}, topics = {},
+    next_command = 0, next_source = 0, tasks = 0, cpu = 0.0, debt = 0, host_calls = 0,
+    depth = 0, -- messages held: queued in topics and pending
+  }
+  actors[id] = a
+  K.by_pid[pid] = a
+  return a
+end
+
+local function main_task(a, f)
+  local co = cocreate(f)
+  a.main = co
+  spawn_task(a, co)
+end
+
+K.run_main = main_task
+
+-- Starts an actor: loads its unit and runs `method` with the decoded arguments.
+function K.start(id, pid, unit, method, args, cpu_limit, mailbox)
+  local a = new_actor(id, pid, cpu_limit, mailbox)
+  main_task(a, function()
+    local f = K.load_method(a, unit, method)
+    local n, t = K.decode_list(args)
+    return f(unpack(t, 1, n))
+  end)
+end
+
+-- Opens a function worker: loads its unit; calls come by K.call, one at a time.
+function K.open(id, pid, unit, method, cpu_limit, mailbox)
+  local a = new_actor(id, pid, cpu_limit, mailbox)
+  a.worker, a.unit, a.method = true, unit, method
+end
+function K.call(id, args)
+  local a = actors[id]
+  if not a then return false end
+  a.cpu = 0.0
+  main_task(a, function()
+    local f = a.fn
+    if not f then
+      f = K.load_method(a, a.unit, a.method)
+      a.fn = f
+    end
+    local n, t = K.decode_list(args)
+    return f(unpack(t, 1, n))
+  end)
+  return true
+end
+-- Ends the running call of a worker, whose tasks are dropped; the worker itself is not reused.
+function K.kill(id)
+  local a = actors[id]
+  if not a then return false end
+  a.dead = true
+  actors[id] = nil
+  a.waiting, a.sources, a.rq, a.rx, a.ry, a.alive = {}, {}, {}, {}, {}, {}
+  if K.on_actor_end then K.on_actor_end(a) end
+  return true
+end
+-- Ends an actor from inside the kernel with an error, as if its main task had failed.
+function K.fail(id, data)
+  local a = actors[id]
+  if not a then return false end
+  finish(a, false, data)
+  return true
+end
+
+function K.resolve(id, command, status, data)
+  local a = actors[id]
+  if not a then return end
+  local w = a.waiting[command]
+  if w == nil then return end
+  a.waiting[command] = nil
+  a.cpu = 0.0
+  if type(w) == "thread" then
+    ready(a, w, status, data)
+  else -- a channel of sys.async
+    local v
+    if status == 0 then
+      local _, t = K.decode_list(data)
+      v = t[1]
+      if v == nil and K.is_error(t[2]) then v = t[2] end
+    else
+      v = K.decode(data)
+      if type(v) == "string" then v = K.to_error(v, "") end
+    end
+    w.failed = status ~= 0 or nil
+    K.push_channel(a, w, v)
+    K.close_in(a, w)
+  end
+end
+
+function K.feed(id, source, data)
+  local a = actors[id]
+  local ch = a and a.sources[source]
+  if not ch or ch.closed then return 1 end
+  a.cpu = 0.0
+  if K.channel_full(ch) then
+    ch.starved = true
+    return 2
+  end
+  K.push_channel(a, ch, K.decode(data))
+  return 0
+end
+function K.close_feed(id, source)
+  local a = actors[id]
+  local ch = a and a.sources[source]
+  if ch then
+    a.sources[source] = nil
+    K.close_in(a, ch)
+  end
+end

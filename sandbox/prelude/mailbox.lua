@@ -1,0 +1,231 @@
+-- Mailboxes: topics, inbox and events of an actor, messages and payloads. Called once per VM as chunk(K), after
+-- channel.lua. Delivery rules (docs lua/core/process): a listener of the topic first; else the inbox, once it was asked
+-- for, except for reserved @ topics; else the message stays pending until someone listens. Nothing is dropped: a full
+-- mailbox refuses, and the sender is told.
+local K = ...
+local type, error, setmetatable, select, next, sbyte = type, error, setmetatable, select, next, string.byte
+local tremove, unpack = table.remove, table.unpack
+local INBOX, EVENTS = "@pid/inbox", "@pid/events"
+local actors, current, push = K.actors, K.current, K.push_channel
+
+-- payloads ---------------------------------------------------------------------------------------------------------
+local payload_methods = {}
+local Payload = K.class("Payload", payload_methods, {
+  shared = true,
+  meta = { __tostring = function(p) return "payload{" .. p[2] .. "}" end },
+})
+local payload_mt = Payload.metatable
+K.Payload, K.payload_methods = Payload, payload_methods
+
+-- A payload is {value, format}. `raw` holds a value still in `format` (JSON text and the like).
+function K.new_payload(value, format, raw)
+  return setmetatable({ value, format or (K.is_error(value) and "golang/error" or "lua/any"), raw = raw }, payload_mt)
+end
+function payload_methods.get_format(p) return p[2] end
+function payload_methods.data(p) return p[1] end
+function payload_methods.unmarshal(p) return p[1] end
+
+-- messages ---------------------------------------------------------------------------------------------------------
+local message_methods = {}
+local Message = K.class("Message", message_methods, {
+  meta = { __tostring = function(m) return "message{topic=" .. m[1] .. "}" end },
+})
+local message_mt = Message.metatable
+function message_methods.topic(m) return m[1] end
+function message_methods.from(m) return m[2] end
+function message_methods.payload(m)
+  local n = m[3]
+  if n == 1 then
+    local p = m[4]
+    return setmetatable({ p, K.is_error(p) and "golang/error" or "lua/any" }, payload_mt)
+  elseif n == 0 then
+    return nil
+  end
+  local list = {}
+  for i = 1, n do list[i] = K.new_payload(m[4][i]) end
+  return list
+end
+
+-- `v` is the value itself when n == 1, the array of values when n > 1.
+local function as_value(sub, topic, from, n, v)
+  if sub.message then return setmetatable({ topic, from, n, v }, message_mt) end
+  if n == 0 then return nil end
+  return v
+end
+
+local function deliver(a, topic, from, n, v)
+  local sub = a.topics[topic]
+  if not sub and a.inbox and sbyte(topic, 1) ~= 64 then sub = a.inbox end
+  if sub then
+    local ch = sub.channel
+    if ch.rh > ch.rt and a.depth >= a.mailbox then return 2 end
+    push(a, ch, as_value(sub, topic, from, n, v))
+    return 0
+  end
+  if a.depth >= a.mailbox then return 2 end
+  local pending = a.pending
+  if not pending then
+    pending = {}
+    a.pending = pending
+  end
+  pending[#pending + 1] = { topic, from, n, v }
+  a.depth = a.depth + 1
+  return 0
+end
+K.deliver_now = deliver
+
+-- From Python: payloads encoded as one array. 0 = taken, 1 = no such actor, 2 = mailbox full.
+function K.deliver(id, topic, from, data)
+  local a = actors[id]
+  if not a then return 1 end
+  if a.depth >= a.mailbox then return 2 end
+  a.cpu = 0.0
+  local n, t = K.decode_list(data)
+  if n == 1 then return deliver(a, topic, from, 1, t[1]) end
+  return deliver(a, topic, from, n, t)
+end
+
+-- A lifecycle event (CANCEL, EXIT, LINK_DOWN, OUTDATED): events are never refused, for each is sent once.
+function K.event(id, data)
+  local a = actors[id]
+  if not a then return 1 end
+  a.cpu = 0.0
+  local event = K.decode(data)
+  event.type = event.kind -- the brief's spelling
+  if event.kind == "pid.link.down" and not a.trap_links then
+    local e = K.to_error("linked process failed", "", "Internal")
+    e.info = { from = event.from }
+    K.fail(id, K.encode_message(e))
+    return 0
+  end
+  local sub = a.topics[EVENTS]
+  if sub then
+    push(a, sub.channel, event)
+  else
+    a.pending = a.pending or {}
+    a.pending[#a.pending + 1] = { EVENTS, event.from or "", 1, event }
+  end
+  return 0
+end
+
+-- subscriptions ------------------------------------------------------------------------------------------------------
+local function flush(a, matches, sub)
+  local pending = a.pending
+  if not pending then return end
+  local kept = {}
+  for i = 1, #pending do
+    local m = pending[i]
+    if matches(m[1]) then
+      if m[1] ~= EVENTS then a.depth = a.depth - 1 end
+      push(a, sub.channel, as_value(sub, m[1], m[2], m[3], m[4]))
+    else
+      kept[#kept + 1] = m
+    end
+  end
+  a.pending = kept[1] and kept or nil
+end
+
+local function subscribe(a, topic, message)
+  local sub = a.topics[topic]
+  if sub then
+    if message ~= nil then sub.message = message end
+    return sub
+  end
+  local ch = K.new_channel(topic == INBOX and 0 or 1)
+  ch.mailbox, ch.topic = true, topic
+  if topic == EVENTS then ch.mailbox = nil end
+  sub = { channel = ch, message = message or false }
+  a.topics[topic] = sub
+  return sub
+end
+
+function K.inbox()
+  local a = current()
+  local sub = a.topics[INBOX]
+  if not sub then
+    sub = subscribe(a, INBOX, true)
+    a.inbox = sub
+    flush(a, function(topic) return sbyte(topic, 1) ~= 64 end, sub)
+  end
+  return sub.channel
+end
+
+function K.events()
+  local a = current()
+  local sub = a.topics[EVENTS]
+  if not sub then
+    sub = subscribe(a, EVENTS, false)
+    flush(a, function(topic) return topic == EVENTS end, sub)
+  end
+  return sub.channel
+end
+
+function K.listen(topic, options)
+  if type(topic) ~= "string" or topic == "" then
+    return nil, K.new_error("Invalid", "topic must be a non-empty string", false)
+  end
+  if sbyte(topic, 1) == 64 then return nil, K.new_error("Invalid", "cannot listen to @ topics", false) end
+  local a = current()
+  local message
+  if type(options) == "table" then message = options.message and true or false end
+  local known = a.topics[topic]
+  local sub = subscribe(a, topic, message)
+  if not known then flush(a, function(t) return t == topic end, sub) end
+  return sub.channel
+end
+
+function K.unlisten(ch)
+  if K.is_object(ch) ~= "Channel" then error("bad argument #1 to unlisten (channel expected)", 2) end
+  local a = current()
+  local topic = ch.topic
+  if not topic or not a.topics[topic] or a.topics[topic].channel ~= ch then
+    return false, K.new_error("NotFound", "channel is not subscribed", false)
+  end
+  a.topics[topic] = nil
+  if topic == INBOX then a.inbox = nil end
+  a.depth = a.depth - ch.n
+  ch.topic, ch.mailbox = nil, nil
+  K.close_in(a, ch)
+  return true
+end
+
+-- subscribe(topic, channel): messages of a topic go into a channel of the program's own.
+function K.bind(topic, ch)
+  if type(topic) ~= "string" or topic == "" then error("bad argument #1 to subscribe (string expected)", 2) end
+  if K.is_object(ch) ~= "Channel" then error("bad argument #2 to subscribe (channel expected)", 2) end
+  local a = current()
+  local known = a.topics[topic]
+  if known then
+    if known.channel == ch then return true end
+    return nil, K.new_error("AlreadyExists", "topic already subscribed: " .. topic, false)
+  end
+  ch.topic, ch.mailbox = topic, true
+  local sub = { channel = ch, message = false }
+  a.topics[topic] = sub
+  flush(a, function(t) return t == topic end, sub)
+  return true
+end
+function K.unbind(topic)
+  local a = current()
+  local sub = type(topic) == "string" and a.topics[topic]
+  if not sub then return false end
+  return K.unlisten(sub.channel)
+end
+
+-- sending inside the VM: the fast road between actors of one shard ------------------------------------------------
+local by_pid = {}
+K.by_pid = by_pid
+
+-- Sends to an actor of this VM; returns nil when there is none here (the relay takes over), else 0 or 2.
+function K.send_local(to, topic, ...)
+  local a = by_pid[to]
+  if not a or a.dead then return nil end
+  local n = select("#", ...)
+  local from = current().pid
+  a.cpu = 0.0
+  if n == 1 then return deliver(a, topic, from, 1, K.copy((...))) end
+  local t = { ... }
+  for i = 1, n do t[i] = K.copy(t[i]) end
+  return deliver(a, topic, from, n, t)
+end
+function K.on_actor_end(a) by_pid[a.pid] = nil end

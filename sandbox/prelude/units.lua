@@ -1,0 +1,134 @@
+-- Units: compiled sources, module tables and the environments actors run in. Called once per VM as chunk(K), last.
+local K = ...
+local type, error, setmetatable, next, rawget, load = type, error, setmetatable, next, rawget, load
+local rawpairs, unpack = pairs, table.unpack
+local units = {} -- unit id -> {chunk, globals, imports, name}
+local modules = {} -- module name -> frozen table
+local base -- globals of every unit
+local actors = K.actors
+
+function K.freeze(lib, name)
+  return setmetatable({}, {
+    __index = lib,
+    __newindex = function(_, k) error("library " .. (name or "table") .. " is read-only: cannot set '" .. K.tostring(k) .. "'", 2) end,
+    __pairs = function() return next, lib, nil end,
+    __metatable = false,
+    __name = name,
+  })
+end
+
+-- Builds the globals shared by every unit from the base library (a table of plain globals).
+function K.finish_base(globals)
+  base = {}
+  for k, v in next, globals do
+    if type(v) == "table" then base[k] = K.freeze(v, k) else base[k] = v end
+  end
+  for k, v in next, K.pcall_lib do base[k] = v end
+  local co = {}
+  for k, v in next, K.coroutine_lib do co[k] = v end
+  base.coroutine = K.freeze(co, "coroutine")
+  base.channel = K.freeze(K.channel_lib, "channel")
+  base.errors = K.freeze(K.errors_lib, "errors")
+  base.subscribe, base.unsubscribe = K.bind, K.unbind
+  K.rt = { slice = K.slice_ticks, tick = K.tick, cat = K.cat, types = K.types }
+  K.base = base
+end
+
+-- A module's Lua half: a chunk called with the kernel's system table; it returns the module's table.
+-- `always` puts it into every unit's globals, as the reference does with process, payload, ...
+function K.add_module(name, text, chunkname, always)
+  local chunk, problem = load(text, "=" .. chunkname, "t")
+  if not chunk then error(problem, 0) end
+  local lib = chunk(K.sys, K)
+  if type(lib) == "table" and not K.is_object(lib) then lib = K.freeze(lib, name) end
+  modules[name] = lib
+  if always then base[name] = lib end
+end
+function K.add_table_module(name, lib) modules[name] = K.freeze(lib, name) end
+function K.has_module(name) return modules[name] ~= nil end
+
+-- Defines (or replaces) a unit. `names` are the modules it may use; `imports` maps alias -> unit id.
+function K.define(id, name, text, chunkname, names, imports)
+  local chunk, problem = load(text, "@" .. chunkname, "t")
+  if not chunk then return problem end
+  local globals = {}
+  for k, v in next, base do globals[k] = v end
+  for _, module in next, names do globals[module] = modules[module] end
+  local mt = { __index = globals, __metatable = false }
+  units[id] = { chunk = chunk, meta = mt, globals = globals, imports = imports, name = name }
+  return nil
+end
+function K.drop(id) units[id] = nil end
+
+local load_library
+
+local function new_env(a, u)
+  local env = setmetatable({}, u.meta)
+  env._G = env
+  env.require = function(name)
+    local v = rawget(env, name)
+    if v == nil and type(name) == "string" then v = u.globals[name] end
+    if v == nil then
+      error("module '" .. K.tostring(name) .. "' not found: list it in the entry's modules or imports", 2)
+    end
+    return v
+  end
+  for alias, unit in next, u.imports do env[alias] = load_library(a, unit) end
+  return env
+end
+
+local LOADING = {}
+
+function load_library(a, id)
+  local lib = a.libs[id]
+  if lib == LOADING then error("import cycle through " .. units[id].name, 0) end
+  if lib ~= nil then return lib end
+  local u = units[id]
+  a.libs[id] = LOADING
+  local r = u.chunk(new_env(a, u), K.rt)
+  if r == nil then r = true end
+  a.libs[id] = r
+  return r
+end
+
+-- The function an entry names: the source returns it, or a table that holds it, or defines it as a global.
+function K.load_method(a, id, method)
+  local u = units[id]
+  if not u then error("entry was removed", 0) end
+  local env = new_env(a, u)
+  local r = u.chunk(env, K.rt)
+  if type(r) == "function" then return r end
+  local f
+  if type(r) == "table" then f = r[method] end
+  if f == nil then f = rawget(env, method) end
+  if type(f) ~= "function" then
+    error(K.new_error("Invalid", "method '" .. K.tostring(method) .. "' not found in " .. u.name
+      .. ": the source must return a function or a table with that function", false), 0)
+  end
+  return f
+end
+
+-- Replaces the code of a running actor: same PID, mailbox and relations, new environment (process.upgrade).
+function K.upgrade(id, unit, method, args)
+  local a = actors[id]
+  if not a then return false end
+  a.waiting, a.sources, a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, {}, {}, 1, 0
+  a.alive, a.state, a.libs, a.tasks = {}, {}, {}, 0
+  for topic, sub in next, a.topics do -- undelivered messages stay: they go back to the pending queue in order
+    local ch = sub.channel
+    a.pending = a.pending or {}
+    for i = ch.bh, ch.bt do
+      local v = ch.buf[i]
+      local m
+      if K.is_object(v) == "Message" then m = { v[1], v[2], v[3], v[4] } else m = { topic, "", 1, v } end
+      a.pending[#a.pending + 1] = m
+    end
+  end
+  a.topics, a.inbox = {}, nil
+  K.run_main(a, function()
+    local f = K.load_method(a, unit, method)
+    local n, t = K.decode_list(args)
+    return f(unpack(t, 1, n))
+  end)
+  return true
+end

@@ -1,0 +1,112 @@
+"""One Lua VM with the kernel in it. The only file that touches lupa.
+
+A `Vm` holds many actors. It never waits, opens, logs or reads a clock by itself: everything the Lua side asks for is a
+host operation given to the constructor or a command returned by `run`. Source: ours (docs/internals/kernel.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from lupa.lua55 import LuaError as LupaError
+from lupa.lua55 import LuaMemoryError, LuaRuntime
+
+__all__ = ["OP_CANCEL", "OP_DRAIN", "OP_EXIT", "HostFunction", "LuaMemoryError", "LupaError", "Vm"]
+
+OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
+_HASH_SEED = 0x57_49_50_50  # fixed: the order of `pairs` over string keys is the same in every process
+DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024
+_FILES = ("errors", "codec", "kernel", "channel", "mailbox", "numbers", "pattern", "baselib", "types", "units")
+
+#: A host operation: (operation index, actor id, arguments...) -> (status, result...). It never raises.
+HostFunction = Callable[..., object]
+
+
+def _deny(_object: object, _name: object, _setting: bool) -> object:  # noqa: FBT001 - lupa's signature
+    message = "access denied"
+    raise AttributeError(message)
+
+
+@lru_cache(maxsize=32)
+def _prelude(name: str) -> bytes:
+    return (files("sandbox") / "prelude" / f"{name}.lua").read_bytes()
+
+
+class Vm:
+    """A VM of actors.
+
+    Args:
+        host: answers immediate operations. `host(0)` is the monotonic time in seconds; `host(index, actor, ...)`
+            returns `(status, value...)` with status 0 (values), 1 (nil and an error) or 2 (raise).
+        operations: names of the operations; index in Lua = position + 1.
+        random: floats in [0, 1) for `math.random`.
+        memory_bytes: limit of the VM's heap.
+    """
+
+    def __init__(
+        self,
+        host: HostFunction,
+        operations: Sequence[str],
+        random: Callable[[], float],
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    ) -> None:
+        self._lua = LuaRuntime(
+            encoding=None,
+            string_hash_seed=_HASH_SEED,
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_deny,
+            unpack_returned_tuples=True,
+            max_memory=memory_bytes,
+        )
+        boot = self._lua.execute(_prelude("boot"))
+        ops = self._lua.table_from({name.encode(): index for index, name in enumerate(operations, 1)})
+        kernel = self._kernel = boot(host, ops, random)
+        load = kernel[b"load_prelude"]
+        for name in _FILES:
+            load(name.encode(), _prelude(name))
+        kernel[b"seal"]()
+        self.run: Callable[[], Any] = kernel[b"run"]
+        self.start: Callable[..., Any] = kernel[b"start"]
+        self.open: Callable[..., Any] = kernel[b"open"]
+        self.call: Callable[..., bool] = kernel[b"call"]
+        self.kill: Callable[[int], bool] = kernel[b"kill"]
+        self.fail: Callable[[int, bytes], bool] = kernel[b"fail"]
+        self.resolve: Callable[..., Any] = kernel[b"resolve"]
+        self.feed: Callable[[int, int, bytes], int] = kernel[b"feed"]
+        self.close_feed: Callable[[int, int], Any] = kernel[b"close_feed"]
+        self.deliver: Callable[[int, bytes, bytes, bytes], int] = kernel[b"deliver"]
+        self.event: Callable[[int, bytes], int] = kernel[b"event"]
+        self.upgrade: Callable[..., bool] = kernel[b"upgrade"]
+        self._define = kernel[b"define"]
+        self._drop = kernel[b"drop"]
+        self._add_module = kernel[b"add_module"]
+
+    def add_module(self, name: str, source: bytes, *, always: bool = False) -> None:
+        """Load a module's Lua half; `always` makes it a global of every unit.
+
+        Raises:
+            LupaError: the source does not compile or fails while loading (a bug of ours).
+        """
+        self._add_module(name.encode(), source, f"module {name}".encode(), always)
+
+    def define(
+        self, unit: int, name: str, source: bytes, chunk: str, modules: Sequence[str], imports: Mapping[str, int]
+    ) -> str | None:
+        """Compile `source` (plain Lua) as unit number `unit`; returns the compiler's message when it is refused."""
+        names = self._lua.table_from([item.encode() for item in modules])
+        aliases = self._lua.table_from({alias.encode(): target for alias, target in imports.items()})
+        problem = self._define(unit, name.encode(), source, chunk.encode(), names, aliases)
+        return None if problem is None else problem.decode("utf-8", "replace")
+
+    def drop(self, unit: int) -> None:
+        """Forget a unit; actors that run it keep their code."""
+        self._drop(unit)
+
+    def memory_bytes(self) -> int:
+        """Bytes the VM's heap holds now."""
+        used = self._lua.get_memory_used()
+        return int(used or 0)
