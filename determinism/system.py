@@ -19,7 +19,15 @@ from determinism.seams import Environment, FileStat, Listener, Stream
 T = TypeVar("T")
 _LANE_THREADS = 8
 
-__all__ = ["SystemClock", "SystemDisk", "SystemEntropy", "SystemIds", "SystemNetwork", "SystemThreads", "system_environment"]
+__all__ = [
+    "SystemClock",
+    "SystemDisk",
+    "SystemEntropy",
+    "SystemIds",
+    "SystemNetwork",
+    "SystemThreads",
+    "system_environment",
+]
 
 
 class SystemClock:
@@ -39,7 +47,7 @@ class SystemClock:
         if named:
             return named
         try:
-            target = os.readlink("/etc/localtime")  # noqa: PTH115 - only the link's text is wanted
+            target = os.readlink("/etc/localtime")
         except OSError:
             return "UTC"
         return target.partition("zoneinfo/")[2] or "UTC"
@@ -102,14 +110,18 @@ class SystemDisk:
     """The machine's file system."""
 
     def open(self, path: str, mode: str) -> BinaryIO:
-        return Path(path).open(mode)  # type: ignore[return-value]  # binary by contract
+        if "b" not in mode:
+            message = f"files are binary: mode {mode!r} lacks b"
+            raise ValueError(message)
+        return Path(path).open(mode)  # type: ignore[return-value]  # binary: checked above
 
     def stat(self, path: str) -> FileStat:
-        found = os.stat(path)  # noqa: PTH116
-        return FileStat(found.st_size, found.st_mtime_ns, statlib.S_IMODE(found.st_mode), statlib.S_ISDIR(found.st_mode))
+        found = os.stat(path)
+        mode = found.st_mode
+        return FileStat(found.st_size, found.st_mtime_ns, statlib.S_IMODE(mode), statlib.S_ISDIR(mode))
 
     def list(self, path: str) -> list[str]:
-        return sorted(os.listdir(path))  # noqa: PTH208
+        return sorted(os.listdir(path))
 
     def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False) -> None:
         Path(path).mkdir(mode, parents=parents, exist_ok=parents)
@@ -151,7 +163,8 @@ class SystemNetwork:
 
     async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener:
         listeners = await trio.open_tcp_listeners(port, host=host or None, backlog=backlog)
-        # `host=None` gives one listener per address family; a dual-stack one alone serves both.
+        # A name may stand for an address of each family, and port 0 would give each a port of its own, so that
+        # `address` could name only one of them: one listener it is, the IPv4 one where there is a choice.
         chosen, *others = sorted(listeners, key=lambda item: item.socket.family)
         for other in others:
             await other.aclose()
