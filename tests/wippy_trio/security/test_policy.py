@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wippy_trio.core.errors import InternalError, InvalidError
@@ -159,6 +159,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=25)
 @given(st.sampled_from(sorted(OPERATORS - {"matches", "nmatches"})), values, values)
 def test_judging_never_raises(operator: str, left: Any, right: Any) -> None:
     rule = {"field": "meta.left", "operator": operator, "value_from": "meta.right"}

@@ -51,6 +51,9 @@ class FakeClock:
     def monotonic_s(self) -> float:
         return self.now_ns / 1e9
 
+    def cpu_s(self) -> float:
+        return 0.0
+
     def zone(self) -> str:
         return "UTC"
 
