@@ -1,0 +1,394 @@
+"""Emission: from the syntax tree to the text that Lua 5.5 loads, every line at its number.
+
+The text is the source with edits: types blanked, budget checks inserted, `..` made a call. docs/internals/front-end.md
+tells what is emitted and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sandbox.types import model as m
+from sandbox.types import model_types as t
+from sandbox.types.emit_types import TypeEmitter
+from sandbox.types.lex import SourceError
+
+__all__ = ["erase"]
+
+_BUDGET: Final = "__w_n=__w_n-1 if __w_n<0 then __w_n=__w_T() end "
+_PREFIX: Final = "local _ENV,__w_rt=... local __w_n,__w_T,__w_cat=__w_rt.slice,__w_rt.tick,__w_rt.cat "
+_TYPES: Final = "local __w_ty,__w_ts=__w_rt.types,{} "
+_VARARG: Final = "local function __w_va(_,_,...) return ... end "
+#: Operands of one call of the concatenation helper: each takes a register, of which a function has 255.
+_CAT_OPERANDS: Final = 50
+
+
+def erase(chunk: m.Chunk) -> str:
+    """The Lua text of a chunk.
+
+    Raises:
+        SourceError: a validator with an argument that makes no sense.
+    """
+    return Eraser(chunk).run()
+
+
+class Eraser:
+    """Walks the tree and collects edits (start, end, text)."""
+
+    __slots__ = ("assigned", "chunk", "edits", "source", "spends", "track", "types", "vararg", "variables")
+
+    def __init__(self, chunk: m.Chunk) -> None:
+        self.chunk = chunk
+        self.source = chunk.source
+        self.edits: list[tuple[int, int, str]] = []
+        self.types = TypeEmitter(self._error, self._annotation_of)
+        self.assigned: set[str] = set()  # names assigned in the loop being walked
+        self.spends = False  # whether the function being walked has a loop, a goto or a call
+        self.vararg = False
+        self.track = "typeof" in self.source
+        self.variables: list[dict[str, t.Annotation | None]] = []
+
+    def run(self) -> str:
+        source = self.source
+        self.block(self.chunk.body)
+        start = 1 if source.startswith("\ufeff") else 0
+        if source.startswith("#", start):
+            line = source.find("\n")
+            start = len(source) if line < 0 else line
+        out = [_PREFIX]
+        if self.types.used:
+            out.append(_TYPES)
+        if self.vararg:
+            out.append(_VARARG)
+        out.append(";")
+        last = start
+        for begin, end, text in sorted(self.edits, key=_edit_start):
+            if last < begin:
+                out.append(source[last:begin])
+            out.append(text)
+            last = end
+        out.append(source[last:])
+        return "".join(out)
+
+    def _error(self, message: str, offset: int) -> SourceError:
+        return SourceError.at(message, self.source, self.chunk.name, offset)
+
+    def _annotation_of(self, name: str) -> t.Annotation | None:
+        for scope in reversed(self.variables):
+            if name in scope:
+                return scope[name]
+        return None
+
+    def _declared(self, name: str) -> bool:
+        return any(name in scope for scope in self.variables)
+
+    # Edits -------------------------------------------------------------------------------------------------------------
+
+    def blank(self, start: int, end: int, text: str = " ") -> None:
+        """Replace a span by `text` and the span's newlines."""
+        span = self.source[start:end]
+        if "\n" in span or "\r" in span:
+            text += "".join(char for char in span if char in "\r\n")
+        self.edits.append((start, end, text))
+
+    def insert(self, at: int, text: str) -> None:
+        self.edits.append((at, at, text))
+
+    def reserve(self, at: int) -> int:
+        """A place among the edits, to be filled or left empty later."""
+        self.edits.append((at, at, ""))
+        return len(self.edits) - 1
+
+    def fill(self, place: int, text: str) -> None:
+        at, end, _ = self.edits[place]
+        self.edits[place] = (at, end, text)
+
+    # Statements --------------------------------------------------------------------------------------------------------
+
+    def block(self, block: m.Block) -> None:
+        if block.types:
+            self.types.open_block(block.types)
+        if self.track:
+            self.variables.append({})
+        source = self.source
+        first = True
+        for stat in block.body:
+            # Erasing may leave the statement before without what told it from the arguments of a call.
+            if not first and source[stat.start] == "(":
+                self.insert(stat.start, ";")
+            first = False
+            _STATS[type(stat)](self, stat)
+        if self.track:
+            self.variables.pop()
+        if block.types:
+            self.types.close()
+
+    def exprs(self, exprs: tuple[m.Expr, ...]) -> None:
+        get = _EXPRS.get
+        for expr in exprs:
+            handler = get(type(expr))
+            if handler is not None:
+                self.follow(handler, expr)
+
+    def expr(self, expr: m.Expr) -> None:
+        handler = _EXPRS.get(type(expr))
+        if handler is not None:
+            self.follow(handler, expr)
+
+    def follow(self, handler: Callable[[Eraser, m.Expr], m.Expr | None], expr: m.Expr) -> None:
+        """Walk down the left side in a loop: chains of calls and operators may be long."""
+        left = handler(self, expr)
+        while left is not None:
+            found = _EXPRS.get(type(left))
+            if found is None:
+                return
+            left = found(self, left)
+
+    def _local(self, stat: m.Local) -> None:
+        for value in stat.values:
+            self.expr(value)
+        for name in stat.names:
+            self.declare(name.name, name.annotation)
+
+    def declare(self, name: str, annotation: t.Annotation | None) -> None:
+        if annotation is not None:
+            self.blank(annotation.start, annotation.end)
+        if self.track:
+            self.variables[-1][name] = annotation
+
+    def _local_function(self, stat: m.LocalFunction) -> None:
+        if self.track:
+            self.variables[-1][stat.name] = None
+        self.function(stat.function)
+
+    def _function_stat(self, stat: m.FunctionStat) -> None:
+        if isinstance(stat.target, m.Name):
+            self.assigned.add(stat.target.name)
+        self.function(stat.function)
+
+    def _assign(self, stat: m.Assign) -> None:
+        for target in stat.targets:
+            if isinstance(target, m.Name):
+                self.assigned.add(target.name)
+            else:
+                self.expr(target)
+        self.exprs(stat.values)
+
+    def _call_stat(self, stat: m.CallStat) -> None:
+        self.expr(stat.call)
+
+    def _do(self, stat: m.Do) -> None:
+        self.block(stat.body)
+
+    def _while(self, stat: m.While) -> None:
+        self.spends = True
+        self.expr(stat.condition)
+        self.insert(stat.body.start, " " + _BUDGET)
+        self.block(stat.body)
+
+    def _repeat(self, stat: m.Repeat) -> None:
+        self.spends = True
+        self.insert(stat.body.start, " " + _BUDGET)
+        self.block(stat.body)
+        self.expr(stat.condition)
+
+    def _if(self, stat: m.If) -> None:
+        for clause in stat.clauses:
+            self.expr(clause.condition)
+            self.block(clause.body)
+        if stat.orelse is not None:
+            self.block(stat.orelse)
+
+    def _numeric_for(self, stat: m.NumericFor) -> None:
+        self.exprs(stat.bounds)
+        self.loop((stat.variable,), stat.body)
+
+    def _generic_for(self, stat: m.GenericFor) -> None:
+        self.exprs(stat.values)
+        self.loop(stat.names, stat.body)
+
+    def loop(self, names: tuple[m.LocalName, ...], body: m.Block) -> None:
+        """The body of a `for`. Lua 5.5 makes the first control variable constant: where it is assigned, copy it."""
+        self.spends = True
+        if self.track:
+            self.variables.append({})
+        for name in names:
+            self.declare(name.name, name.annotation)
+        outer, self.assigned = self.assigned, set()
+        place = self.reserve(body.start)
+        self.block(body)
+        control = names[0].name
+        copy = f"local {control}={control} " if control in self.assigned else ""
+        self.fill(place, f" {copy}{_BUDGET}")
+        self.assigned |= outer
+        if self.track:
+            self.variables.pop()
+
+    def _return(self, stat: m.Return) -> None:
+        self.exprs(stat.values)
+
+    def _goto(self, stat: m.Goto) -> None:
+        self.spends = True
+        self.insert(stat.start, _BUDGET)
+
+    def _nothing(self, stat: m.Stat) -> None:
+        pass
+
+    def _type_decl(self, stat: m.TypeDecl) -> None:
+        self.blank(stat.start, stat.end, self.types.declaration(stat) + " ")
+
+    def _interface(self, stat: m.Interface) -> None:
+        self.blank(stat.start, stat.end, self.types.interface(stat) + " ")
+
+    # Expressions: a handler gives back the operand on the left, for `follow` ---------------------------------------------
+
+    def function(self, node: m.Function) -> None:
+        if node.generics is not None:
+            self.blank(node.generics.start, node.generics.end)
+            self.types.open_generics(node.generics)
+        if self.track:
+            self.variables.append({})
+        for param in node.params:
+            self.declare(param.name, param.annotation)
+        if node.returns is not None:
+            self.blank(node.returns.start, node.returns.end)
+        outer, self.spends = self.spends, False
+        place = self.reserve(node.body.start)
+        self.block(node.body)
+        if self.spends:
+            self.fill(place, " " + _BUDGET)
+        self.spends = outer
+        if self.track:
+            self.variables.pop()
+        if node.generics is not None:
+            self.types.close()
+
+    def _function(self, node: m.Function) -> None:
+        self.function(node)
+
+    def _member(self, node: m.Member) -> m.Expr:
+        return node.object
+
+    def _index(self, node: m.Index) -> m.Expr:
+        self.expr(node.key)
+        return node.object
+
+    def _call(self, node: m.Call) -> m.Expr | None:
+        self.spends = True
+        if self.track and isinstance(node.function, m.Name) and node.function.name == "typeof" and self._typeof(node):
+            return None
+        self.exprs(node.args)
+        return node.function
+
+    def _typeof(self, node: m.Call) -> bool:
+        """`typeof(x)` of a variable with a declared type is that type."""
+        if len(node.args) != 1 or self._declared("typeof"):
+            return False
+        arg = node.args[0]
+        found = self._annotation_of(arg.name) if isinstance(arg, m.Name) else None
+        if found is None:
+            return False
+        self.blank(node.start, node.end, self.types.value(found))
+        return True
+
+    def _invoke(self, node: m.Invoke) -> m.Expr:
+        self.spends = True
+        self.exprs(node.args)
+        return node.object
+
+    def _paren(self, node: m.Paren) -> None:
+        self.expr(node.inner)
+
+    def _unary(self, node: m.Unary) -> None:
+        self.expr(node.operand)
+
+    def _binary(self, node: m.Binary) -> m.Expr:
+        self.expr(node.right)
+        return node.left
+
+    def _vararg(self, node: m.Vararg) -> None:
+        if node.main:  # the emitted chunk has two arguments of its own in front
+            self.vararg = True
+            self.edits.append((node.start, node.end, "__w_va(...)"))
+
+    def _concat(self, node: m.Concat) -> None:
+        """A call of the helper, which knows how floats print, unless only literal strings are joined."""
+        operands = node.operands
+        if all(isinstance(operand, m.String) for operand in operands):
+            return
+        self.insert(node.start, "__w_cat(")
+        closing = ")"
+        for i, dots in enumerate(node.dots, 1):
+            if i % _CAT_OPERANDS == 0:
+                self.edits.append((dots, dots + 2, ",__w_cat("))
+                closing += ")"
+            else:
+                self.edits.append((dots, dots + 2, ","))
+        last = operands[-1]
+        self.exprs(operands[:-1])
+        if isinstance(_bare(last), m.Call | m.Invoke | m.Vararg):  # as the last argument it would give all its values
+            self.insert(last.start, "(")
+            closing += ")"
+        self.expr(last)
+        self.insert(node.end, closing)
+
+    def _table(self, node: m.Table) -> None:
+        for item in node.items:
+            if item.bracketed and item.key is not None:
+                self.expr(item.key)
+            self.expr(item.value)
+
+    def _cast(self, node: m.Cast) -> m.Expr:
+        self.blank(node.expr.end, node.end)
+        return node.expr
+
+    def _non_nil(self, node: m.NonNil) -> m.Expr:
+        self.blank(node.expr.end, node.end)
+        return node.expr
+
+
+def _edit_start(edit: tuple[int, int, str]) -> int:
+    return edit[0]
+
+
+def _bare(expr: m.Expr) -> m.Expr:
+    while isinstance(expr, m.Cast | m.NonNil):
+        expr = expr.expr
+    return expr
+
+
+_STATS: Final[dict[type, Callable[..., None]]] = {
+    m.Local: Eraser._local,
+    m.LocalFunction: Eraser._local_function,
+    m.FunctionStat: Eraser._function_stat,
+    m.Assign: Eraser._assign,
+    m.CallStat: Eraser._call_stat,
+    m.Do: Eraser._do,
+    m.While: Eraser._while,
+    m.Repeat: Eraser._repeat,
+    m.If: Eraser._if,
+    m.NumericFor: Eraser._numeric_for,
+    m.GenericFor: Eraser._generic_for,
+    m.Return: Eraser._return,
+    m.Break: Eraser._nothing,
+    m.Goto: Eraser._goto,
+    m.Label: Eraser._nothing,
+    m.TypeDecl: Eraser._type_decl,
+    m.Interface: Eraser._interface,
+}
+_EXPRS: Final[dict[type, Callable[..., m.Expr | None]]] = {
+    m.Vararg: Eraser._vararg,
+    m.Member: Eraser._member,
+    m.Index: Eraser._index,
+    m.Call: Eraser._call,
+    m.Invoke: Eraser._invoke,
+    m.Paren: Eraser._paren,
+    m.Unary: Eraser._unary,
+    m.Binary: Eraser._binary,
+    m.Concat: Eraser._concat,
+    m.Cast: Eraser._cast,
+    m.NonNil: Eraser._non_nil,
+    m.Table: Eraser._table,
+    m.Function: Eraser._function,
+}
