@@ -3,7 +3,7 @@
 local K = ...
 local raw_type, raw_tostring, raw_tonumber, select, error = type, tostring, tonumber, select, error
 local rawget, setmetatable, pcall = rawget, setmetatable, pcall
-local raw_format, raw_concat, unpack, pack = string.format, table.concat, table.unpack, table.pack
+local raw_format, raw_concat, unpack, table_move = string.format, table.concat, table.unpack, table.move
 local raw_sub, raw_rep, raw_byte, raw_char, find, match = string.sub, string.rep, string.byte, string.char,
     string.find, string.match
 local raw_upper, raw_lower, raw_reverse = string.upper, string.lower, string.reverse
@@ -64,6 +64,8 @@ end
 N.check_table = check_table
 
 -- Number text ------------------------------------------------------------------------------------------------
+local SHORT = {}
+for digits = 1, 17 do SHORT[digits] = "%." .. digits .. "g" end
 local TINY = 0x1p-1022  -- below it the shortest text may have fewer digits than %.14g would show
 local function number_text(v)
     if math_type(v) == "integer" then return raw_tostring(v) end
@@ -71,7 +73,7 @@ local function number_text(v)
         if floor(v) == v then return raw_format("%d", v) end
         local first = (v < TINY and v > -TINY) and 1 or 14
         for digits = first, 16 do
-            local s = raw_format("%." .. digits .. "g", v)
+            local s = raw_format(SHORT[digits], v)
             if raw_tonumber(s) == v then return s end
         end
         return raw_format("%.17g", v)
@@ -79,7 +81,7 @@ local function number_text(v)
     if v ~= v then return "NaN" end
     if v == HUGE then return "+Inf" elseif v == -HUGE then return "-Inf" end
     for digits = 14, 16 do
-        local s = raw_format("%." .. digits .. "g", v)
+        local s = raw_format(SHORT[digits], v)
         if raw_tonumber(s) == v then return s end
     end
     return raw_format("%.17g", v)
@@ -208,26 +210,34 @@ function N.concat(t, sep, first, last)
     first = check_int(first, 3, "concat", 1)
     last = last == nil and #t or check_int(last, 4, "concat")
     if first > last then return "" end
-    local parts, n, size, width = {}, 0, 0, #sep
-    local i = first
+    local size, width, i = 0, #sep, first
+    local parts, n  -- a copy, from the first number or metamethod on
+    if rawmt(t) ~= nil or last - first > 1000 then parts, n = {}, 0 end  -- other tasks may run and change it
     while true do
         local v = t[i]
         local kind = raw_type(v)
         if kind == "number" then
             v = number_text(v)
+            if not parts then
+                n = i - first
+                parts = table_move(t, first, i - 1, 1, {})
+            end
         elseif kind ~= "string" then
             error("invalid value (at index " .. raw_tostring(i) .. ") in table for concat", 2)
         end
-        n = n + 1
-        parts[n] = v
+        if parts then
+            n = n + 1
+            parts[n] = v
+        end
         size = size + #v + width
         if size - width > LIMIT then too_long(2) end
-        if n & 1023 == 0 then K.tick_check(256) end
+        if i & 1023 == 0 then K.tick_check(512) end
         if i >= last then break end
         i = i + 1
     end
     charge(size)
-    return raw_concat(parts, sep, 1, n)
+    if parts then return raw_concat(parts, sep, 1, n) end
+    return raw_concat(t, sep, first, last)
 end
 
 -- string.format ----------------------------------------------------------------------------------------------
@@ -347,6 +357,15 @@ function N.format(f, ...)
         local v = list[1]((...), 2)
         if raw_type(v) == "string" and #v > LIMIT - 4096 then too_long(2) end
         return (raw_format(list.text, v))
+    end
+    if n == 2 and #f < 4096 then
+        local a, b = ...
+        a = list[1](a, 2)
+        b = list[2](b, 3)
+        local size = (raw_type(a) == "string" and #a or 420) + (raw_type(b) == "string" and #b or 420)
+        if size > LIMIT - 4096 then too_long(2) end
+        charge(size)
+        return (raw_format(list.text, a, b))
     end
     if n > SPREAD then error("too many conversions for format", 2) end
     local args, size = { ... }, #f

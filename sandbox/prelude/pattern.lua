@@ -127,7 +127,7 @@ local function add_escape(nodes, captures, p, i)
         local k = c - 48
         local state = captures[k]
         if not state or state == "open" then
-            nodes[#nodes + 1] = { kind = "error", text = "invalid capture index %" .. k .. " in pattern" }
+            nodes[#nodes + 1] = { kind = "error", text = "invalid capture index %" .. k }
             return #p + 1
         end
         nodes[#nodes + 1] = { kind = state == "position" and "never" or "back", index = k }
@@ -199,16 +199,23 @@ end
 
 local CANNOT_FAIL = { star = true, opt = true, lazy = true, open = true, close = true, position = true }
 
+-- Sets on each node: set; after, first = first sets behind and from it; alone = what follows cannot begin inside its
+-- run; sure_after = what follows succeeds at once, in linear time; wins_after = what follows succeeds.
 local function analyse(nodes)
     local after, sure = nil, true -- at the end of the pattern anything may stand
+    local wins, empty = true, true -- empty: matches nothing at the end of the subject
     for i = #nodes, 1, -1 do
         local node = nodes[i]
         if node.item then node.set = set_of(node.item) end
-        node.after, node.sure_after = after, sure
+        node.after, node.sure_after, node.wins_after = after, sure, wins
         node.alone = after ~= nil and node.set ~= nil and disjoint(node.set, after)
         after = first_set(node, after)
         node.first = after
-        sure = sure and CANNOT_FAIL[node.kind] == true
+        local kind = node.kind
+        local passes = CANNOT_FAIL[kind] == true
+        sure = sure and passes
+        wins = wins and passes or (node.item == "." and (kind == "star" or kind == "lazy") and empty)
+        empty = empty and (passes or kind == "finish")
     end
 end
 
@@ -220,11 +227,11 @@ local function attempt_cost(nodes, i, n)
     local rest = attempt_cost(nodes, i + 1, n)
     local kind, weight = node.kind, node.item and #node.item // 4 + 1 or 1
     if kind == "star" or kind == "plus" then
-        if node.alone or node.sure_after then return 2 * n * weight + rest end
+        if node.alone or node.wins_after then return 2 * n * weight + rest end
         return n * (weight + rest)
     end
     if kind == "lazy" then
-        if node.alone or node.sure_after then return n * weight + rest end
+        if node.alone or node.wins_after then return n * weight + rest end
         return n * (weight + rest)
     end
     if kind == "opt" then return weight + 2 * rest end
@@ -267,12 +274,12 @@ end
 
 local function greedy(node, follow, least)
     local set, run, after = node.set, "^" .. node.item .. "*", node.after
-    local single = node.alone or node.sure_after
+    local single = node.alone or node.wins_after
     return function(state, i)
         local s = state.s
         local e = run_end(s, run, set, i)
         state.run = e
-        state.k = state.k + 1 + ((e - i) >> 5)
+        state.k = state.k + 1 + ((e - i) // 32)
         if e < i + least - 1 then return false end
         if single then return follow(state, e + 1) end
         for j = e + 1, i + least, -1 do
@@ -313,10 +320,10 @@ local function lazy_seek(node, follow, target, plain)
     return function(state, i)
         local s = state.s
         local e = run_end(s, run, set, i)
-        state.k = state.k + 1 + ((e - i) >> 5)
+        state.k = state.k + 1 + ((e - i) // 32)
         while true do
             local j = raw_find(s, target, i, plain)
-            state.k = state.k + 1 + (((j or state.n) - i) >> 5)
+            state.k = state.k + 1 + (((j or state.n) - i) // 32)
             if not j or j > e + 1 then return false end
             local r = follow(state, j)
             if r then return r end
@@ -414,7 +421,7 @@ function build.balance(node, follow)
         local depth, j = 1, i
         while true do
             local at = raw_find(s, either, j + 1)
-            local k = state.k + 1 + (((at or state.n) - j) >> 5)
+            local k = state.k + 1 + (((at or state.n) - j) // 32)
             state.k = k
             if not at then return false end
             j = at
@@ -577,7 +584,7 @@ local function next_start(program, state, i)
     local target = program.target
     if target then
         local j = raw_find(s, target, i, program.plain)
-        state.k = state.k + (((j or state.n) - i) >> 5)
+        state.k = state.k + (((j or state.n) - i) // 32)
         return j
     end
     local first = program.first
@@ -649,10 +656,11 @@ local function found(program, s, init, whole)
     return a, e - 1, captures_of(program, state, a, e, false)
 end
 
+-- Called as a tail call by the library function, so that its caller is at level 2.
 local function rethrow(ok, ...)
     if ok then return ... end
     local problem = ...
-    error(problem, type(problem) == "string" and problem ~= "not enough memory" and 3 or 0)
+    error(problem, type(problem) == "string" and problem ~= "not enough memory" and 2 or 0)
 end
 
 local function start_of(init, n)
@@ -682,7 +690,11 @@ function P.find(s, p, init, plain)
         return raw_find(s, p, init)
     end
     if program.plain_text then return find_plain(s, p, start_of(init, n)) end
-    if program.bad then return rethrow(pcall(searched, program, s, init, false)) end
+    if program.bad then
+        -- C takes a pattern whose only magic is a `)` for plain text, here only
+        if not raw_find(p, "[%^%$%*%+%?%.%(%[%%%-]") then return find_plain(s, p, start_of(init, n)) end
+        return rethrow(pcall(searched, program, s, init, false))
+    end
     return searched(program, s, init, false)
 end
 
@@ -798,7 +810,7 @@ local function replacer(repl, kind, program, get, all)
                 local v = parts[i]
                 if type(v) == "number" then
                     if v > 1 and not program.captures[v] then
-                        error("invalid capture index %" .. v .. " in replacement string", 0)
+                        error("invalid capture index %" .. v, 0)
                     end
                     v = get(v)
                     if type(v) == "number" then v = tostring(v) end
