@@ -134,6 +134,11 @@ class EventBus:
                     raise
                 self._on_fault(event, error)
 
+    def publish(self, system: str, kind: str, path: str, data: object = None) -> None:
+        """`send_now` of an event made of these parts; it is made only where somebody listens."""
+        if self._listeners and self._route(system, kind):
+            self.send_now(Event(system, kind, path, data))
+
     def heard(self, system: str, kind: str) -> bool:
         """Whether anybody listens: for senders whose event is costly to make."""
         return bool(self._listeners) and bool(self._route(system, kind))

@@ -76,9 +76,7 @@ class LogSettings:
         level = data.get("min_level", LogLevel.DEBUG)
         if isinstance(level, bool) or not isinstance(level, int | float):
             return None
-        return cls(
-            bool(data.get("propagate_downstream", True)), bool(data.get("stream_to_events", False)), int(level)
-        )
+        return cls(bool(data.get("propagate_downstream", True)), bool(data.get("stream_to_events", False)), int(level))
 
     def as_data(self) -> dict[str, object]:
         """The JSON-like form, as events carry it."""

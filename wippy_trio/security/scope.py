@@ -12,7 +12,7 @@ from wippy_trio.core.errors import NotFoundError, PermissionDeniedError
 from wippy_trio.core.frame import Decision, Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
 
-__all__ = ["NO_ATTRIBUTES", "Access", "Policy", "PolicyRegistry", "Scope"]
+__all__ = ["NO_ATTRIBUTES", "Access", "Policy", "PolicyRegistry", "Scope", "policies_of"]
 
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
@@ -23,9 +23,7 @@ class Policy(Protocol):
     @property
     def id(self) -> EntryId: ...
 
-    def evaluate(
-        self, actor: SecurityActor, action: str, resource: str, attributes: Mapping[str, Any]
-    ) -> Decision: ...
+    def evaluate(self, actor: SecurityActor, action: str, resource: str, attributes: Mapping[str, Any]) -> Decision: ...
 
 
 @attrs.frozen(slots=True)
@@ -146,6 +144,13 @@ class PolicyRegistry:
         return scope, tuple(missing)
 
 
+def policies_of(extras: dict[str, Any]) -> PolicyRegistry:
+    """The node's policies, kept among the runtime's `extras`; made at first use."""
+    registry = extras.setdefault("policies", PolicyRegistry())
+    assert isinstance(registry, PolicyRegistry)
+    return registry
+
+
 class Access:
     """The check that stands before every permitted action.
 
@@ -162,9 +167,7 @@ class Access:
         self.strict = strict
         self._report = report_incomplete
 
-    def allowed(
-        self, frame: Frame, action: str, resource: str, attributes: Mapping[str, Any] = NO_ATTRIBUTES
-    ) -> bool:
+    def allowed(self, frame: Frame, action: str, resource: str, attributes: Mapping[str, Any] = NO_ATTRIBUTES) -> bool:
         """Whether the frame's actor may do it.
 
         With actor and scope: only where the scope says allow. Without one of them: unless strict mode is on.

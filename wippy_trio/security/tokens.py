@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -20,24 +20,12 @@ from wippy_trio.core.errors import InternalError, InvalidError, LuaError, NotFou
 from wippy_trio.core.frame import ScopeLike, SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.security.scope import PolicyRegistry, Scope
+from wippy_trio.storage.kv import KeyValueStore
 
-__all__ = ["KeyValue", "TokenSettings", "TokenStore"]
+__all__ = ["TokenSettings", "TokenStore"]
 
 _MAX_TOKEN_CHARACTERS = 8_192
 _MAX_LENGTH_BYTES = 4_096
-
-
-class KeyValue(Protocol):
-    """The part of a key-value store that tokens need. Values are JSON-like."""
-
-    async def get(self, key: str) -> object:
-        """The value; None where there is none or it has expired."""
-
-    async def set(self, key: str, value: object, ttl_s: float | None) -> None:
-        """Keep `value` for `ttl_s` seconds, or for good."""
-
-    async def delete(self, key: str) -> bool:
-        """Remove it; whether it was there."""
 
 
 @attrs.frozen(slots=True)
@@ -68,7 +56,7 @@ class TokenStore:
     def __init__(
         self,
         settings: TokenSettings,
-        acquire: Callable[[], Awaitable[KeyValue]],
+        acquire: Callable[[], Awaitable[KeyValueStore]],
         policies: PolicyRegistry,
         environment: Environment,
     ) -> None:
@@ -111,7 +99,7 @@ class TokenStore:
         if meta:
             record["meta"] = dict(meta)
         try:
-            await store.set(base, record, life_s if life_s > 0 else None)
+            await store.set(base, record, max(life_s, 0.0))
         except LuaError as error:
             raise InternalError(f"failed to store token: {error}", retryable=False) from error
         return f"{base}.{self._signature(base)}" if self._settings.key else base
@@ -128,10 +116,10 @@ class TokenStore:
         store = await self._acquire()
         try:
             record = await store.get(base)
+        except NotFoundError:
+            raise NotFoundError("token not found") from None
         except LuaError as error:
             raise InternalError(f"failed to retrieve token: {error}", retryable=False) from error
-        if record is None:
-            raise NotFoundError("token not found")
         if not isinstance(record, Mapping) or not isinstance(record.get("actor_id"), str):
             raise InternalError("failed to unmarshal token data", retryable=False)
         if self._expired(record):
@@ -189,4 +177,3 @@ def _rfc3339(wall_ns: int) -> str:
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
     moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
-

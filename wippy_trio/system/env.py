@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 import trio
@@ -32,16 +32,26 @@ __all__ = [
     "MemoryStorage",
     "RouterStorage",
     "StaticStorage",
+    "env_of",
+    "immediately",
     "os_storage",
 ]
 
 _MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 _MAX_ROUTED_DEPTH: Final = 16
+T = TypeVar("T")
+
 _NAME = re.compile(r"[A-Za-z0-9_]*", re.ASCII)
 
 
 class EnvStorage(Protocol):
-    """Where values are kept, by key."""
+    """Where values are kept, by key.
+
+    `immediate` says that its methods never wait, so that they may be run with `immediately`.
+    """
+
+    @property
+    def immediate(self) -> bool: ...
 
     async def get(self, key: str) -> str | None:
         """The value; None where there is none (an empty text is a value)."""
@@ -60,8 +70,21 @@ class EnvStorage(Protocol):
         """All keys and values."""
 
 
+def immediately(work: Coroutine[Any, Any, T]) -> T:
+    """Run work that never waits to its end, without a task: reads of immediate storages cost no scheduling."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    work.close()
+    raise AssertionError("work that was said not to wait did wait")
+
+
 class MemoryStorage:
     """Values for as long as the node runs."""
+
+    immediate = True
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
@@ -81,6 +104,8 @@ class MemoryStorage:
 
 class StaticStorage:
     """Values that never change: the `values` of an entry, or a view of the operating system's environment."""
+
+    immediate = True
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
@@ -115,6 +140,8 @@ class FileStorage:
         auto_create: make the file, and its directory, on the first write.
         file_mode, dir_mode: permission bits of what is made.
     """
+
+    immediate = False
 
     def __init__(
         self,
@@ -222,6 +249,7 @@ class RouterStorage:
         if not storages:
             raise InvalidError("router storage must have at least one storage")
         self._storages = tuple(storages)
+        self.immediate: bool = all(storage.immediate for storage in storages)
         deepest = max((storage.depth for storage in storages if isinstance(storage, RouterStorage)), default=0)
         self.depth: int = deepest + 1
         if self.depth > _MAX_ROUTED_DEPTH:
@@ -348,6 +376,20 @@ class EnvRegistry:
             raise NotFoundError("environment variable not found", details={"variable": name})
         return found
 
+    def immediate(self, name: str, namespace: str = "") -> bool:
+        """Whether reading and writing this variable never waits; also where it does not exist."""
+        try:
+            variable = self.variable(name, namespace)
+        except NotFoundError:
+            return True
+        storage = self._storages.get(variable.storage)
+        return storage is None or storage.immediate
+
+    @property
+    def all_immediate(self) -> bool:
+        """Whether `get_all` never waits."""
+        return all(storage.immediate for storage in self._storages.values())
+
     async def lookup(self, name: str, namespace: str = "") -> str | None:
         """The stored value of a variable, without its default; None where it is unset or empty.
 
@@ -395,3 +437,10 @@ class EnvRegistry:
                 continue  # as in the reference: what cannot be read is left out
             found = {**values, **found}
         return dict(sorted(found.items()))
+
+
+def env_of(extras: dict[str, Any]) -> EnvRegistry:
+    """The node's environment registry, kept among the runtime's `extras`; made at first use."""
+    registry = extras.setdefault("env", EnvRegistry())
+    assert isinstance(registry, EnvRegistry)
+    return registry

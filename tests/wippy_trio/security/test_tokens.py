@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import attrs
 import pytest
@@ -13,33 +14,37 @@ from wippy_trio.core.ids import EntryId
 from wippy_trio.security.policy import parse_condition_policy
 from wippy_trio.security.scope import PolicyRegistry, Scope
 from wippy_trio.security.tokens import TokenSettings, TokenStore
+from wippy_trio.storage.kv import MemoryStore
 
 ACTOR = SecurityActor("user:1", {"role": "admin"})
 RULE = parse_condition_policy(EntryId("app", "rule"), {"actions": "*", "resources": "*", "effect": "allow"})
 
 
-class FakeStore:
+class FakeStore(MemoryStore):
+    """A store in memory that shows what it was given, and fails on demand."""
+
     def __init__(self) -> None:
-        self.values: dict[str, tuple[object, float | None]] = {}
+        super().__init__(FakeClock())
+        self.given: dict[str, tuple[Any, float]] = {}
         self.broken = False
 
-    async def get(self, key: str) -> object:
-        await trio.lowlevel.checkpoint()
-        if self.broken:
-            raise UnavailableError("gone")
-        return self.values.get(key, (None, None))[0]
+    async def get(self, key: str) -> Any:
+        await self._check()
+        return await super().get(key)
 
-    async def set(self, key: str, value: object, ttl_s: float | None) -> None:
-        await trio.lowlevel.checkpoint()
-        if self.broken:
-            raise UnavailableError("gone")
-        self.values[key] = (value, ttl_s)
+    async def set(self, key: str, value: Any, ttl_s: float = 0.0) -> None:
+        await self._check()
+        self.given[key] = (value, ttl_s)
+        await super().set(key, value, ttl_s)
 
     async def delete(self, key: str) -> bool:
+        await self._check()
+        return await super().delete(key)
+
+    async def _check(self) -> None:
         await trio.lowlevel.checkpoint()
         if self.broken:
             raise UnavailableError("gone")
-        return self.values.pop(key, None) is not None
 
 
 class FakeClock:
@@ -105,7 +110,7 @@ async def test_a_token_gives_back_actor_and_scope(world: World) -> None:
     token = await tokens.create(ACTOR, Scope.of([RULE]), meta={"device": "x"})
     assert token == "AQEB" * 10 + "AQE="
     assert await tokens.validate(token) == (ACTOR, Scope.of([RULE]))
-    record, ttl_s = world.store.values[token]
+    record, ttl_s = world.store.given[token]
     assert ttl_s == 24 * 3600.0
     assert record == {
         "actor_id": "user:1",
@@ -142,11 +147,10 @@ async def test_revoked_unknown_and_expired_tokens_are_not_found(world: World) ->
 
 async def test_life_comes_from_the_call_then_the_store(world: World) -> None:
     tokens = world.tokens(default_expiration_s=10.0)
-    for expiration_s, kept_s in ((0, 10.0), (5, 5), (-1, None)):
+    for expiration_s, kept_s in ((0, 10.0), (5, 5), (-1, 0)):
         token = await tokens.create(ACTOR, None, expiration_s=expiration_s)
-        assert world.store.values[token][1] == kept_s
-    record = world.store.values[token][0]
-    assert isinstance(record, dict)
+        assert world.store.given[token][1] == kept_s
+    record = world.store.given[token][0]
     assert "expires" not in record
 
 
@@ -154,20 +158,20 @@ async def test_signed_tokens_carry_an_hmac(world: World) -> None:
     tokens = world.tokens(key="secret")
     token = await tokens.create(ACTOR, None)
     base, _, signature = token.partition(".")
-    assert list(world.store.values) == [base]
+    assert list(world.store.given) == [base]
     assert (await tokens.validate(token))[0] == ACTOR
     forged = signature[:-2] + ("A" if signature[-2] != "A" else "B") + signature[-1]
     for bad in (base, f"{base}.", f"{base}.{forged}", f"{base}.{signature}.x", f".{signature}", "é.\ud800"):
         with pytest.raises(InvalidError, match="invalid token format"):
             await tokens.validate(bad)
     await tokens.revoke(f"{base}.whatever")
-    assert not world.store.values
+    assert not await world.store.has(base)
 
 
 async def test_failures_of_the_store_are_told_as_ours(world: World) -> None:
     tokens = world.tokens()
     token = await tokens.create(ACTOR, None)
-    world.store.values[token] = ("junk", None)
+    await world.store.set(token, "junk")
     with pytest.raises(InternalError, match="failed to unmarshal token data"):
         await tokens.validate(token)
     world.store.broken = True
