@@ -10,6 +10,7 @@ import trio
 __all__ = ["DEFAULT_EPOCH_NS", "HistoryClock", "VirtualClock"]
 
 _NS_PER_S = 1_000_000_000
+_LOOK_S = 0.000_02
 
 #: 2026-01-01 00:00:00 UTC: where virtual time begins unless told otherwise.
 DEFAULT_EPOCH_NS = 1_767_225_600 * _NS_PER_S
@@ -31,6 +32,7 @@ class VirtualClock:
     def __init__(self, epoch_ns: int = DEFAULT_EPOCH_NS, zone: str = "UTC") -> None:
         self._epoch_ns = epoch_ns
         self._zone = zone
+        self._looks = 0
         self._start_s: float | None = None
         self._last_s = 0.0
 
@@ -50,6 +52,11 @@ class VirtualClock:
         if self._start_s is None:
             self._start_s = self._last_s
         return self._last_s
+
+    def cpu_s(self) -> float:
+        """Each look counts as 20 microseconds, about what a slice of budget checks costs."""
+        self._looks += 1
+        return self._looks * _LOOK_S
 
     def zone(self) -> str:
         """The zone given at birth."""
@@ -73,6 +80,7 @@ class HistoryClock:
         self._start_ns = start_ns
         self._highest_ns = start_ns
         self._zone = zone
+        self._looks = 0
 
     def set(self, wall_ns: int) -> None:
         """Show `wall_ns` until the next call. It may lie before the last one: recorded clocks were set back too."""
@@ -86,6 +94,11 @@ class HistoryClock:
     def monotonic_s(self) -> float:
         """Seconds from the first event to the latest one seen: never goes back."""
         return (self._highest_ns - self._start_ns) / _NS_PER_S
+
+    def cpu_s(self) -> float:
+        """Each look counts as 20 microseconds, about what a slice of budget checks costs."""
+        self._looks += 1
+        return self._looks * _LOOK_S
 
     def zone(self) -> str:
         """The zone given at birth."""

@@ -37,6 +37,10 @@ class Clock(Protocol):
     def monotonic_s(self) -> float:
         """Seconds that never go back; only differences mean anything."""
 
+    def cpu_s(self) -> float:
+        """Seconds for CPU budgets: real ones when live; in a simulation each look counts as a fixed step, so that
+        where a budget ends depends on the work done and not on the machine."""
+
     def zone(self) -> str:
         """IANA name of the local time zone (`UTC` where it is unknown)."""
 

@@ -42,6 +42,9 @@ class SystemClock:
         except RuntimeError:  # outside trio: before the run starts and in worker threads
             return time.monotonic()
 
+    def cpu_s(self) -> float:
+        return time.perf_counter()
+
     def zone(self) -> str:
         named = os.environ.get("TZ", "").lstrip(":")
         if named:

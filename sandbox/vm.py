@@ -67,6 +67,8 @@ class Vm:
         kernel = self._kernel = boot(host, ops, random)
         load = kernel[b"load_prelude"]
         for name in _FILES:
+            if name == "types" and not (files("sandbox") / "prelude" / "types.lua").is_file():
+                continue
             load(name.encode(), _prelude(name))
         kernel[b"seal"]()
         self.run: Callable[[], Any] = kernel[b"run"]
@@ -94,10 +96,19 @@ class Vm:
         self._add_module(name.encode(), source, f"module {name}".encode(), always)
 
     def define(
-        self, unit: int, name: str, source: bytes, chunk: str, modules: Sequence[str], imports: Mapping[str, int]
+        self,
+        unit: int,
+        name: str,
+        source: bytes,
+        chunk: str,
+        modules: Mapping[str, str],
+        imports: Mapping[str, int],
     ) -> str | None:
-        """Compile `source` (plain Lua) as unit number `unit`; returns the compiler's message when it is refused."""
-        names = self._lua.table_from([item.encode() for item in modules])
+        """Compile `source` (plain Lua) as unit number `unit`; returns the compiler's message when it is refused.
+
+        `modules` maps alias -> module name, `imports` alias -> unit number.
+        """
+        names = self._lua.table_from({alias.encode(): module.encode() for alias, module in modules.items()})
         aliases = self._lua.table_from({alias.encode(): target for alias, target in imports.items()})
         problem = self._define(unit, name.encode(), source, chunk.encode(), names, aliases)
         return None if problem is None else problem.decode("utf-8", "replace")

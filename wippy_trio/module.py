@@ -145,6 +145,7 @@ class Module:
         classes: classes of the reference.
         prelude: file of the Lua half beside the Python file (`store.lua`); it returns the module's table.
         always: a global of every unit, without being listed.
+        needs: modules whose classes this one hands out (loaded with it).
         package: package that holds `prelude`.
     """
 
@@ -155,12 +156,14 @@ class Module:
         classes: Iterable[ModuleClass],
         prelude: str,
         always: bool = False,
+        needs: Iterable[str] = (),
         package: str = "wippy_trio.modules",
     ) -> None:
         self.name = name
         self.classes = frozenset(classes)
         self.prelude = prelude
         self.always = always
+        self.needs = tuple(needs)
         self.package = package
         self.operations: dict[str, Operation] = {}
 

@@ -13,7 +13,7 @@ local channel_mt, case_mt = Channel.metatable, Case.metatable
 local function new_channel(capacity)
   return setmetatable({
     cap = capacity, n = 0, bh = 1, bt = 0, buf = {}, sh = 1, st = 0, snd = {}, rh = 1, rt = 0, rcv = {}, closed = false,
-    owner = current(),
+    owner = current(), mailbox = false, topic = false, source = false, starved = false, failed = false, sweep_at = 32,
   }, channel_mt)
 end
 K.new_channel = new_channel
@@ -218,7 +218,7 @@ end
 
 -- Drops waiters whose select has been decided elsewhere; amortised by doubling.
 function K.sweep(ch)
-  if ch.rt - ch.rh < (ch.sweep_at or 32) then return end
+  if ch.rt - ch.rh < ch.sweep_at then return end
   local kept, k = {}, 0
   for i = ch.rh, ch.rt do
     local w = ch.rcv[i]

@@ -49,6 +49,18 @@ function K.is_object(v)
   return class and class.name or nil
 end
 
+-- A traceback of what the user wrote: frames of the kernel and of C left out. `co` is a dead coroutine, or nil for here.
+function K.traceback(co)
+  local trace = co and traceback(co) or traceback("", 2)
+  local kept = { "stack traceback:" }
+  for line in gmatch(trace, "[^\n]+") do
+    if sfind(line, "^%s+[^%[%s(]") and not sfind(line, "^%s+kernel/") and not sfind(line, "^%s+module ") then
+      kept[#kept + 1] = line
+    end
+  end
+  return concat(kept, "\n")
+end
+
 -- errors -----------------------------------------------------------------------------------------------------------
 local Error
 local methods = {}
@@ -64,7 +76,7 @@ local function frames_of(trace)
   local frames = {}
   for line in gmatch(trace or "", "[^\n]+") do
     local source, number, name = smatch(line, "^%s*([^%[%s][^:]*:?[^:]*):(%d+): in (.*)$")
-    if source and not sfind(source, "=kernel", 1, true) then
+    if source then
       frames[#frames + 1] = { source = source, line = number + 0, name = (gsub(name, "^%a+ '?<?([^'>]*)'?>?.*$", "%1")) }
     end
   end
@@ -110,7 +122,7 @@ K.Error = Error
 
 -- Raised from host code and prelude code: kind first.
 function K.new_error(kind, message, retryable, details)
-  return build(message, kind, retryable, details, traceback("", 2))
+  return build(message, kind, retryable, details, K.traceback())
 end
 function K.is_error(v) return type(v) == "table" and rawmeta(v) == Error.metatable end
 
@@ -122,7 +134,7 @@ function K.error_fields(e)
 end
 function K.error_from(fields)
   local stack = fields.stack
-  if stack == nil or stack == "" then stack = traceback("", 2) end
+  if stack == nil or stack == "" then stack = K.traceback() end
   return build(fields.message or "", fields.kind, fields.retryable, fields.details, stack, fields.context)
 end
 
@@ -148,18 +160,18 @@ function lib.new(spec, message)
     if type(body) ~= "string" then error("errors.new: field 'message' must be a string", 2) end
     local details = spec.details
     if details ~= nil and type(details) ~= "table" then error("errors.new: field 'details' must be a table", 2) end
-    return build(body, spec.kind or "", spec.retryable, details, traceback("", 2))
+    return build(body, spec.kind or "", spec.retryable, details, K.traceback())
   end
   if type(spec) == "string" and type(message) == "string" and kind_values[spec] then
-    return build(message, spec, nil, nil, traceback("", 2))
+    return build(message, spec, nil, nil, K.traceback())
   end
   if type(spec) == "string" and type(message) == "table" then
-    return build(spec, message.kind or "", message.retryable, message.details, traceback("", 2))
+    return build(spec, message.kind or "", message.retryable, message.details, K.traceback())
   end
   if type(spec) ~= "string" and type(spec) ~= "number" then
     error("bad argument #1 to 'new' (string or table expected, got " .. type(spec) .. ")", 2)
   end
-  return build(tostring(spec), "", nil, nil, traceback("", 2))
+  return build(tostring(spec), "", nil, nil, K.traceback())
 end
 
 function lib.wrap(err, context)
@@ -169,7 +181,7 @@ function lib.wrap(err, context)
     for _, c in next, err.context_list or {} do list[#list + 1] = c end
     return build(err.text, err.kind_name, err.retry, err.info, err.trace, list, err)
   end
-  return build(tostring(err), "", nil, nil, traceback("", 2), { context })
+  return build(tostring(err), "", nil, nil, K.traceback(), { context })
 end
 
 function lib.is(err, kind)

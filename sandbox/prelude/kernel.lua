@@ -6,7 +6,7 @@ local K = ...
 local cocreate, coresume, coyield, costatus = coroutine.create, coroutine.resume, coroutine.yield, coroutine.status
 local corunning, isyieldable, coclose = coroutine.running, coroutine.isyieldable, coroutine.close
 local type, select, error, setmetatable, tostring, next = type, select, error, setmetatable, tostring, next
-local rawpcall, rawxpcall, unpack, traceback = pcall, xpcall, table.unpack, debug.traceback
+local rawpcall, rawxpcall, unpack = pcall, xpcall, table.unpack
 local host = K.host
 
 -- What a task yields to the kernel; user code cannot get hold of them.
@@ -317,7 +317,7 @@ function sys.drop_source(id)
   end
 end
 function K.drained(ch) -- a receive made room in a source whose feeder waits
-  ch.starved = nil
+  ch.starved = false
   emit(OP_DRAIN, ch.owner.id, ch.source, "", 0)
 end
 
@@ -366,7 +366,7 @@ end
 -- The outcome of a call: an error as second value (or its text) means that the call failed.
 local function outcome(a, v, err)
   if err ~= nil and (type(err) == "string" or K.is_error(err)) then
-    local e = K.to_error(err, traceback("", 2))
+    local e = K.to_error(err, K.traceback())
     return false, K.encode_message(e)
   end
   return true, K.encode_message(v)
@@ -374,11 +374,11 @@ end
 
 local function fail(a, co, e)
   if e == KILL then
-    e = K.to_error(a.kill_message or "process killed", traceback(co), a.kill_kind)
+    e = K.to_error(a.kill_message or "process killed", K.traceback(co), a.kill_kind)
   elseif e == "not enough memory" then
     e = K.to_error("memory limit of the host's VM exceeded (not enough memory)", "")
   else
-    e = K.to_error(e, traceback(co))
+    e = K.to_error(e, K.traceback(co))
   end
   return K.encode_message(e)
 end
@@ -498,10 +498,14 @@ function K.open(id, pid, unit, method, cpu_limit, mailbox)
   local a = new_actor(id, pid, cpu_limit, mailbox)
   a.worker, a.unit, a.method = true, unit, method
 end
-function K.call(id, args)
+function K.call(id, pid, args)
   local a = actors[id]
   if not a then return false end
   a.cpu = 0.0
+  K.by_pid[a.pid] = nil -- each call is a process of its own: fresh PID and mailbox
+  a.pid = pid
+  K.by_pid[pid] = a
+  a.topics, a.inbox, a.pending, a.depth, a.state, a.trap_links = {}, nil, nil, 0, {}, nil
   main_task(a, function()
     local f = a.fn
     if not f then
@@ -550,7 +554,7 @@ function K.resolve(id, command, status, data)
       v = K.decode(data)
       if type(v) == "string" then v = K.to_error(v, "") end
     end
-    w.failed = status ~= 0 or nil
+    w.failed = status ~= 0
     K.push_channel(a, w, v)
     K.close_in(a, w)
   end

@@ -93,9 +93,7 @@ function K.event(id, data)
   local event = K.decode(data)
   event.type = event.kind -- the brief's spelling
   if event.kind == "pid.link.down" and not a.trap_links then
-    local e = K.to_error("linked process failed", "", "Internal")
-    e.info = { from = event.from }
-    K.fail(id, K.encode_message(e))
+    K.fail(id, K.encode_message(K.new_error("Internal", "linked process failed", nil, { from = event.from })))
     return 0
   end
   local sub = a.topics[EVENTS]
@@ -133,7 +131,7 @@ local function subscribe(a, topic, message)
   end
   local ch = K.new_channel(topic == INBOX and 0 or 1)
   ch.mailbox, ch.topic = true, topic
-  if topic == EVENTS then ch.mailbox = nil end
+  if topic == EVENTS then ch.mailbox = false end
   sub = { channel = ch, message = message or false }
   a.topics[topic] = sub
   return sub
@@ -184,7 +182,7 @@ function K.unlisten(ch)
   a.topics[topic] = nil
   if topic == INBOX then a.inbox = nil end
   a.depth = a.depth - ch.n
-  ch.topic, ch.mailbox = nil, nil
+  ch.topic, ch.mailbox = false, false
   K.close_in(a, ch)
   return true
 end

@@ -47,13 +47,13 @@ end
 function K.add_table_module(name, lib) modules[name] = K.freeze(lib, name) end
 function K.has_module(name) return modules[name] ~= nil end
 
--- Defines (or replaces) a unit. `names` are the modules it may use; `imports` maps alias -> unit id.
+-- Defines (or replaces) a unit. `names` maps alias -> module; `imports` maps alias -> unit id.
 function K.define(id, name, text, chunkname, names, imports)
   local chunk, problem = load(text, "@" .. chunkname, "t")
   if not chunk then return problem end
   local globals = {}
   for k, v in next, base do globals[k] = v end
-  for _, module in next, names do globals[module] = modules[module] end
+  for alias, module in next, names do globals[alias] = modules[module] end
   local mt = { __index = globals, __metatable = false }
   units[id] = { chunk = chunk, meta = mt, globals = globals, imports = imports, name = name }
   return nil

@@ -1,0 +1,193 @@
+"""The Python side of one Lua actor: what it owns in the world, and what its module operations may do for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from sandbox.values import Handle, Packed, pack
+from wippy_trio.core.errors import InvalidError, PermissionDeniedError
+from wippy_trio.core.frame import EMPTY_FRAME, Frame
+
+if TYPE_CHECKING:
+    from determinism.seams import Environment
+    from wippy_trio.actors.shard import Shard
+    from wippy_trio.runtime import Runtime
+
+__all__ = ["LuaActor", "Outcome"]
+
+_CLOSED = object()
+
+
+class Outcome:
+    """How a call or process ended: encoded result, or encoded error."""
+
+    __slots__ = ("data", "ok")
+
+    def __init__(self, ok: bool, data: bytes) -> None:  # noqa: FBT001
+        self.ok = ok
+        self.data = data
+
+    @property
+    def packed(self) -> Packed:
+        return Packed(self.data)
+
+
+class LuaActor:
+    """One actor in a shard: a process, or a worker of a function pool. Implements `module.Call`.
+
+    Its nursery holds the commands it waits for; when the call or process ends, they are cancelled and what it was
+    handed is closed.
+    """
+
+    __slots__ = (
+        "_handles",
+        "_next_handle",
+        "actor_id",
+        "commands",
+        "early",
+        "frame",
+        "nursery",
+        "on_end",
+        "pid",
+        "room",
+        "shard",
+    )
+
+    def __init__(self, shard: Shard, actor_id: int, pid: str) -> None:
+        self.shard = shard
+        self.actor_id = actor_id
+        self.pid = pid
+        self.frame: Frame = EMPTY_FRAME
+        self.nursery: trio.Nursery | None = None
+        self.on_end: Callable[[Outcome], None] | None = None
+        self.commands: dict[int, trio.CancelScope] = {}
+        self.room: dict[int, trio.Event] = {}
+        self.early: list[Callable[[trio.Nursery], None]] = []
+        self._handles: dict[int, tuple[object, Callable[[], object] | None]] = {}
+        self._next_handle = 0
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.shard.runtime
+
+    @property
+    def environment(self) -> Environment:
+        return self.shard.runtime.environment
+
+    # handles ---------------------------------------------------------------------------------------------------
+    def handle(self, class_name: str, resource: object, close: Callable[[], object] | None = None) -> Handle:
+        """See `module.Call.handle`."""
+        self._next_handle += 1
+        self._handles[self._next_handle] = (resource, close)
+        return Handle(class_name, self._next_handle)
+
+    def drop(self, resource: object) -> None:
+        """See `module.Call.drop`."""
+        for number, (held, _) in self._handles.items():
+            if held is resource:
+                self._handles[number] = (_CLOSED, None)
+                return
+
+    def resolve(self, handle: Handle) -> object:
+        """The resource behind a handle.
+
+        Raises:
+            InvalidError: it was closed.
+        """
+        resource, _ = self._handles.get(handle.id, (_CLOSED, None))
+        if resource is _CLOSED:
+            message = f"{handle.class_name} is closed"
+            raise InvalidError(message)
+        return resource
+
+    async def release(self) -> None:
+        """Close, newest first, what the actor was handed and did not drop."""
+        handles, self._handles = self._handles, {}
+        for resource, close in reversed(handles.values()):
+            if close is None or resource is _CLOSED:
+                continue
+            try:
+                result = close()
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as problem:  # noqa: BLE001 - one bad resource must not keep the others open
+                self.runtime.log.warn("closing a resource failed", pid=self.pid, error=str(problem))
+
+    @property
+    def holds_resources(self) -> bool:
+        return bool(self._handles)
+
+    # permissions ---------------------------------------------------------------------------------------------------
+    def allowed(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> bool:
+        """See `module.Call.allowed`."""
+        return self.runtime.access.allowed(self.frame, action, resource, attributes or {})
+
+    def require(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> None:
+        """See `module.Call.require`."""
+        if not self.allowed(action, resource, attributes):
+            message = f"not allowed: {action} on {resource}"
+            raise PermissionDeniedError(message)
+
+    # channels fed from here --------------------------------------------------------------------------------------
+    def feed_now(self, source: int, value: object) -> bool:
+        """See `module.Call.feed_now`."""
+        taken = self.shard.vm.feed(self.actor_id, source, pack(value)) == 0
+        self.shard.wake()
+        return taken
+
+    async def feed(self, source: int, value: object) -> bool:
+        """See `module.Call.feed`."""
+        data = pack(value)
+        while True:
+            state = self.shard.vm.feed(self.actor_id, source, data)
+            self.shard.wake()
+            if state != 2:
+                return bool(state == 0)
+            event = self.room.get(source)
+            if event is None:
+                event = self.room[source] = trio.Event()
+            await event.wait()
+
+    def drained(self, source: int) -> None:
+        """The Lua side made room in a source."""
+        event = self.room.pop(source, None)
+        if event is not None:
+            event.set()
+
+    def close_feed(self, source: int) -> None:
+        """See `module.Call.close_feed`."""
+        self.shard.vm.close_feed(self.actor_id, source)
+        self.shard.wake()
+
+    def start_early(self) -> None:
+        """Start the commands that were issued before the nursery existed."""
+        early, self.early = self.early, []
+        for start in early:
+            if self.nursery is not None:
+                start(self.nursery)
+
+    # tasks -------------------------------------------------------------------------------------------------------
+    def background(self, function: Callable[..., Any], *args: object) -> Callable[[], None]:
+        """See `module.Call.background`."""
+        scope = trio.CancelScope()
+
+        async def guarded() -> None:
+            with scope:
+                await function(*args)
+
+        if self.nursery is not None:
+            self.nursery.start_soon(guarded)
+        return scope.cancel
+
+    def after_s(self, delay_s: float, function: Callable[[], None]) -> Callable[[], None]:
+        """See `module.Call.after_s`."""
+
+        async def later() -> None:
+            await trio.sleep(max(delay_s, 0))
+            function()
+
+        return self.background(later)

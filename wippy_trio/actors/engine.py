@@ -1,0 +1,246 @@
+"""The Lua engine of a node: modules, operations, compiled units and shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from sandbox.types import SourceError, compile_source
+from wippy_trio.actors.shard import Shard
+from wippy_trio.core.entry import Entry
+from wippy_trio.core.errors import ConfigError, InvalidError, NotFoundError, SourcePosition
+from wippy_trio.core.ids import EntryId
+from wippy_trio.module import Module, Operation
+
+if TYPE_CHECKING:
+    from determinism.seams import Environment
+    from wippy_trio.runtime import Runtime
+
+__all__ = ["Engine", "Limits", "Unit"]
+
+_MEBIBYTE = 1024 * 1024
+#: Globals of every unit that may nevertheless be listed in `modules` or required.
+BUILT_IN = frozenset({"channel", "errors", "coroutine", "string", "table", "math", "payload", "process", "os"})
+
+
+@attrs.frozen(slots=True)
+class Limits:
+    """Bounds of the sandbox: CPU seconds without waiting, messages a mailbox holds, heap bytes of a VM."""
+
+    cpu_s: float = 0.8
+    mailbox_count: int = 65_536
+    memory_bytes: int = 512 * _MEBIBYTE
+
+
+@attrs.frozen(slots=True, eq=False)
+class Unit:
+    """A compiled source: plain Lua text and what it may use. `number` is unique per version of the entry."""
+
+    number: int
+    entry: EntryId
+    source: bytes
+    modules: Mapping[str, str]
+    imports: Mapping[str, Unit]
+
+    @property
+    def name(self) -> str:
+        return str(self.entry)
+
+    @property
+    def chunk(self) -> str:
+        return str(self.entry)
+
+
+class Engine:
+    """Modules, units and shards of a node.
+
+    Args:
+        environment: the seams.
+        modules: every Lua module of the catalogue.
+        unbuilt: names of modules of the reference that are not built yet: they load, and fail when used.
+        limits: bounds of the sandbox.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        modules: Iterable[Module],
+        unbuilt: Iterable[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.environment = environment
+        self.limits = limits or Limits()
+        self.modules: dict[str, Module] = {module.name: module for module in modules}
+        self._unbuilt = frozenset(unbuilt)
+        for name in sorted(self._unbuilt):
+            self.modules.setdefault(name, Module(name, classes=(), prelude=""))
+        self.operations: tuple[Operation, ...] = tuple(
+            operation for module in self.modules.values() for operation in module.operations.values()
+        )
+        self._runtime: Runtime | None = None
+        self._nursery: trio.Nursery | None = None
+        self._entries: dict[EntryId, Entry] = {}
+        self._units: dict[EntryId, Unit] = {}
+        self._next_unit = 0
+        self._preludes: dict[str, bytes] = {}
+        self.interruption: BaseException | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        assert self._runtime is not None
+        return self._runtime
+
+    def bind(self, runtime: Runtime, nursery: trio.Nursery) -> None:
+        """Give the engine its runtime and the nursery its shards run in; once, by the app."""
+        self._runtime = runtime
+        self._nursery = nursery
+
+    def interrupted(self, problem: BaseException) -> None:
+        """A KeyboardInterrupt reached a host operation; the app ends with it."""
+        self.interruption = problem
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    # modules ---------------------------------------------------------------------------------------------------
+    def prelude(self, module: Module) -> bytes:
+        """Text of a module's Lua half."""
+        text = self._preludes.get(module.name)
+        if text is None:
+            if module.name in self._unbuilt:
+                text = _UNBUILT.replace("MODULE", module.name).encode()
+            else:
+                text = (files(module.package) / module.prelude).read_bytes()
+            self._preludes[module.name] = text
+        return text
+
+    def module_needs(self, name: str) -> tuple[str, ...]:
+        """Modules that must be loaded before `name`."""
+        return self.modules[name].needs
+
+    # units -----------------------------------------------------------------------------------------------------
+    def add_entry(self, entry: Entry) -> None:
+        """Make a Lua entry known; compiles it, so that a syntax error rejects the entry.
+
+        Raises:
+            ConfigError: the source does not parse.
+            InvalidError: no source, or a malformed modules or imports field.
+        """
+        self._entries[entry.id] = entry
+        try:
+            _compile(entry)
+        except BaseException:
+            del self._entries[entry.id]
+            raise
+        self._forget(entry.id)
+
+    def remove_entry(self, id: EntryId) -> None:  # noqa: A002
+        """Forget a Lua entry; running actors keep their code."""
+        self._entries.pop(id, None)
+        self._forget(id)
+
+    def _forget(self, id: EntryId) -> None:  # noqa: A002
+        """Drop the unit of an entry and of all that import it: their next use compiles the new version."""
+        self._units.pop(id, None)
+        for other, unit in list(self._units.items()):
+            if any(imported.entry == id for imported in unit.imports.values()):
+                self._forget(other)
+
+    def entry(self, id: EntryId) -> Entry | None:  # noqa: A002
+        """The Lua entry of that id."""
+        return self._entries.get(id)
+
+    def unit(self, id: EntryId, _path: tuple[EntryId, ...] = ()) -> Unit:  # noqa: A002
+        """The compiled unit of an entry and, within it, of what it imports.
+
+        Raises:
+            NotFoundError: no such Lua entry.
+            InvalidError: an import cycle, or an unknown module.
+        """
+        unit = self._units.get(id)
+        if unit is not None:
+            return unit
+        entry = self._entries.get(id)
+        if entry is None:
+            message = f"Lua entry not found: {id}"
+            raise NotFoundError(message)
+        if id in _path:
+            message = "import cycle: " + " -> ".join(str(item) for item in (*_path, id))
+            raise InvalidError(message)
+        modules: dict[str, str] = {}
+        for name in _names(entry, "modules"):
+            if name not in self.modules:
+                if name in BUILT_IN:
+                    continue
+                message = f"{entry.id}: unknown module '{name}' (field modules)"
+                raise InvalidError(message)
+            modules[name] = name
+        imports: dict[str, Unit] = {}
+        for alias, target in _imports(entry).items():
+            if target.startswith(":"):
+                if target[1:] not in BUILT_IN:
+                    modules[alias] = target[1:]
+                continue
+            imports[alias] = self.unit(EntryId.parse(target, entry.id.namespace), (*_path, id))
+        self._next_unit += 1
+        unit = Unit(self._next_unit, id, _compile(entry), modules, imports)
+        self._units[id] = unit
+        return unit
+
+    # shards ----------------------------------------------------------------------------------------------------
+    async def open_shard(self, name: str, memory_bytes: int | None = None) -> Shard:
+        """A new VM and the task that runs it, in the node's nursery."""
+        assert self._nursery is not None
+        shard = Shard(self, name, memory_bytes or self.limits.memory_bytes)
+        await self._nursery.start(shard.run)
+        return shard
+
+
+_UNBUILT = """
+local sys = ...
+return setmetatable({}, { __index = function(_, key)
+  error(sys.error("Unavailable", "module 'MODULE' is not built in this runtime yet (MODULE." .. tostring(key)
+    .. "); see docs/reference/status.md", false), 2)
+end })
+"""
+
+_compiled: dict[tuple[str, str], bytes] = {}
+_COMPILED_COUNT = 4096
+
+
+def _compile(entry: Entry) -> bytes:
+    source = entry.data.get("source")
+    if not isinstance(source, str):
+        message = f"{entry.kind} {entry.id}: source is required"
+        raise InvalidError(message)
+    key = (str(entry.id), source)
+    cached = _compiled.get(key)
+    if cached is None:
+        try:
+            cached = compile_source(source, str(entry.id)).lua.encode("utf-8", "surrogateescape")
+        except SourceError as problem:
+            position = SourcePosition(problem.chunk, problem.line, problem.column, problem.line_text)
+            raise ConfigError(problem.message, position, "correct the Lua source") from problem
+        if len(_compiled) >= _COMPILED_COUNT:
+            _compiled.clear()
+        _compiled[key] = cached
+    return cached
+
+
+def _names(entry: Entry, field: str) -> list[str]:
+    value: Any = entry.data.get(field) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = f"{entry.id}: {field} must be a list of names"
+        raise InvalidError(message)
+    return value
+
+
+def _imports(entry: Entry) -> dict[str, str]:
+    value: Any = entry.data.get("imports") or {}
+    if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in value.values()):
+        message = f"{entry.id}: imports must be a map of alias to entry id"
+        raise InvalidError(message)
+    return dict(value)

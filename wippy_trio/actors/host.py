@@ -1,0 +1,237 @@
+"""Process hosts: where processes live. Each process is one trio task in one cancel scope of its host's nursery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from sandbox.values import pack, pack_list
+from wippy_trio.actors.actor import LuaActor, Outcome
+from wippy_trio.actors.topology import CANCEL, error_data, result_of
+from wippy_trio.core.errors import CanceledError, LuaError, NotFoundError, RateLimitedError, UnavailableError
+from wippy_trio.core.frame import Frame
+from wippy_trio.core.ids import EntryId, Pid
+
+if TYPE_CHECKING:
+    from wippy_trio.actors.engine import Engine
+    from wippy_trio.actors.shard import Shard
+    from wippy_trio.actors.topology import Topology
+
+__all__ = ["HostLimits", "Process", "ProcessHost", "SpawnOptions"]
+
+_TERMINATED = "process terminated"
+
+
+@attrs.frozen(slots=True)
+class HostLimits:
+    """`max_processes`: live processes a host holds; `stop_s`: how long they may take to obey a stop."""
+
+    max_processes: int = 100_000
+    stop_s: float = 10.0
+
+
+@attrs.frozen(slots=True)
+class SpawnOptions:
+    """How a process is started.
+
+    Attributes:
+        parent: PID text of the spawner, empty for the runtime.
+        monitor, link: relations that exist before the process's first step.
+        name: name to hold; when another live process holds it, no process is started and that one's PID is returned.
+        messages: (topic, payloads) delivered right after the start.
+    """
+
+    parent: str = ""
+    monitor: bool = False
+    link: bool = False
+    name: str = ""
+    messages: Sequence[tuple[str, Sequence[Any]]] = ()
+
+
+class Process:
+    """A running process: the Python side of its actor, and its task."""
+
+    def __init__(self, host: ProcessHost, entry: EntryId, actor: LuaActor) -> None:
+        self.host = host
+        self.entry = entry
+        self.actor = actor
+        self.pid = actor.pid
+        self.ended = trio.Event()
+        self.value: Any = None
+        self.error: LuaError | None = None
+        self.data = b""
+        self.started_s = host.engine.environment.clock.monotonic_s()
+        actor.on_end = self._end
+
+    def _end(self, outcome: Outcome) -> None:
+        if self.ended.is_set():
+            return
+        self.data = outcome.data
+        self.value, self.error = result_of(outcome.data, ok=outcome.ok)
+        self.ended.set()
+        self.host.forget(self)
+
+    # Participant -------------------------------------------------------------------------------------------------
+    def deliver_now(self, topic: str, source: str, data: bytes) -> int:
+        """See `topology.Participant`."""
+        shard = self.actor.shard
+        state = shard.vm.deliver(self.actor.actor_id, topic.encode(), source.encode(), data)
+        shard.wake()
+        return state
+
+    def event_now(self, event: dict[str, Any]) -> None:
+        """See `topology.Participant`."""
+        shard = self.actor.shard
+        shard.vm.event(self.actor.actor_id, pack(event))
+        shard.wake()
+
+    def terminate_now(self, error: LuaError) -> None:
+        """See `topology.Participant`."""
+        if not self.ended.is_set():
+            self.actor.shard.kill(self.actor)
+            self._end(Outcome(ok=False, data=error_data(error)))
+
+    async def live(self) -> None:
+        """The lifeline: owns the nursery of the process's waiting commands; ends with it."""
+        actor = self.actor
+        try:
+            async with trio.open_nursery() as nursery:
+                actor.nursery = nursery
+                actor.start_early()
+                actor.shard.wake()
+                await self.ended.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.terminate_now(CanceledError("process canceled"))
+            if actor.holds_resources:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                    await actor.release()
+
+
+class ProcessHost:
+    """Holds processes; `async with` it inside the kind that opens it."""
+
+    def __init__(self, id: EntryId, engine: Engine, topology: Topology, limits: HostLimits | None = None) -> None:  # noqa: A002
+        self.id = id
+        self.engine = engine
+        self.topology = topology
+        self.limits = limits or HostLimits()
+        self.processes: dict[str, Process] = {}
+        self._nursery: trio.Nursery | None = None
+        self._shard: Shard | None = None
+        self._stopping = False
+        self._empty = trio.Event()
+        self.base_frame = Frame()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold processes until cancelled; on the way out they are asked to stop, then ended."""
+        self._shard = await self.engine.open_shard(str(self.id))
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self.stop()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+
+    async def stop(self) -> None:
+        """Cancel every process, wait for `limits.stop_s`, end the rest."""
+        self._stopping = True
+        for process in list(self.processes.values()):
+            process.event_now({"kind": CANCEL, "from": "", "reason": "scheduler shutdown"})
+        if self.processes:
+            with trio.move_on_after(self.limits.stop_s):
+                await self._empty.wait()
+        for process in list(self.processes.values()):
+            process.terminate_now(CanceledError("host stopped"))
+
+    def spawn(self, entry: EntryId, args: Sequence[Any], frame: Frame, options: SpawnOptions) -> str:
+        """Start a process and return its PID's text. `frame` is its frame (without pid).
+
+        Raises:
+            UnavailableError: the host is not running, or shutting down.
+            RateLimitedError: it is full.
+            NotFoundError: no such process entry.
+        """
+        if options.name:
+            holder = self.topology.lookup(options.name)
+            if holder is not None:
+                for topic, payloads in options.messages:
+                    self.topology.send(holder, topic, "", pack_list(payloads))
+                return holder
+        nursery, shard = self._nursery, self._shard
+        if nursery is None or shard is None:
+            message = f"host is not running: {self.id}"
+            raise UnavailableError(message)
+        if self._stopping:
+            message = f"host is shutting down: {self.id}"
+            raise UnavailableError(message)
+        if len(self.processes) >= self.limits.max_processes:
+            message = f"max processes limit exceeded: {self.id} holds {self.limits.max_processes}"
+            raise RateLimitedError(message)
+        declared = self.engine.entry(entry)
+        if declared is None or declared.kind not in {"process.lua", "function.lua"}:
+            message = f"factory not found: {entry}"
+            raise NotFoundError(message)
+        number = shard.ensure(self.engine.unit(entry))
+        pid = str(Pid(self.engine.runtime.node, str(self.id), self.engine.environment.ids.unique()))
+        actor = shard.new_actor(pid)
+        actor.frame = attrs.evolve(frame, entry=entry, pid=pid)
+        process = Process(self, entry, actor)
+        self.processes[pid] = process
+        self.topology.enter(pid, process)
+        if options.monitor:
+            self.topology.monitor(options.parent, pid)
+        if options.link:
+            self.topology.link(options.parent, pid)
+        if options.name:
+            self.topology.register(options.name, pid)
+        limits = self.engine.limits
+        method = str(declared.data.get("method") or "main")
+        shard.vm.start(
+            actor.actor_id, pid.encode(), number, method.encode(), pack_list(args), limits.cpu_s, limits.mailbox_count
+        )
+        for topic, payloads in options.messages:
+            process.deliver_now(topic, "", pack_list(payloads))
+        nursery.start_soon(process.live)
+        return pid
+
+    def forget(self, process: Process) -> None:
+        """A process ended."""
+        self.processes.pop(process.pid, None)
+        self.topology.leave(process.pid, process.value, process.error)
+        if self._stopping and not self.processes:
+            self._empty.set()
+
+    async def execute(self, entry: EntryId, args: Sequence[Any], frame: Frame, options: SpawnOptions) -> Any:
+        """Start a process, wait for its end and return its result; cancelling ends the process.
+
+        Raises:
+            LuaError: the process ended with it.
+        """
+        pid = self.spawn(entry, args, frame, options)
+        process = self.processes.get(pid)
+        if process is None:
+            message = f"process not found: {pid}"
+            raise NotFoundError(message)
+        try:
+            await process.ended.wait()
+        except trio.Cancelled:
+            process.terminate_now(CanceledError("canceled with its caller"))
+            raise
+        if process.error is not None:
+            raise process.error
+        return process.value
+
+
+def terminated() -> LuaError:
+    """The error of a process that was ended by `process.terminate`."""
+    return LuaError(_TERMINATED, kind="Canceled", retryable=False)

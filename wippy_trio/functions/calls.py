@@ -1,0 +1,147 @@
+"""Calls of functions: lookup, call options, interceptors, pools, and processes callable as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from sandbox.values import Packed, pack_list, unpack
+from wippy_trio.actors.host import ProcessHost, SpawnOptions
+from wippy_trio.core.entry import Entry
+from wippy_trio.core.errors import NotFoundError, TimeoutExpiredError
+from wippy_trio.core.frame import Frame
+from wippy_trio.core.ids import EntryId
+from wippy_trio.functions.intercept import Interceptor, Next, retry
+from wippy_trio.functions.pools import FunctionPool, PoolSettings
+
+if TYPE_CHECKING:
+    from wippy_trio.actors.engine import Engine
+    from wippy_trio.actors.shard import Shard
+    from wippy_trio.actors.topology import Topology
+    from wippy_trio.runtime import Resources
+
+__all__ = ["FunctionCalls"]
+
+
+class FunctionCalls:
+    """The function registry of a node: entry id -> pool."""
+
+    def __init__(self, engine: Engine, topology: Topology, resources: Resources) -> None:
+        self._engine = engine
+        self._topology = topology
+        self._resources = resources
+        self._pools: dict[EntryId, FunctionPool] = {}
+        self._hosted: dict[EntryId, EntryId] = {}
+        self._shard: Shard | None = None
+        self.interceptors: list[Interceptor] = [retry(engine.environment)]
+
+    async def start(self) -> None:
+        """Open the shard that holds function workers."""
+        self._shard = await self._engine.open_shard("functions")
+
+    def _function_shard(self) -> Shard:
+        assert self._shard is not None
+        return self._shard
+
+    def add(self, entry: Entry) -> FunctionPool:
+        """Register a function entry.
+
+        Raises:
+            InvalidError: a malformed pool field.
+        """
+        settings = PoolSettings.parse(entry)
+        pool = FunctionPool(entry, settings, self._engine, self._topology, self._function_shard)
+        self._pools[entry.id] = pool
+        return pool
+
+    def add_process(self, entry: Entry, host: EntryId) -> None:
+        """Make a process with `meta.default_host` callable as a function."""
+        self._hosted[entry.id] = host
+
+    def remove(self, id: EntryId) -> None:  # noqa: A002
+        """Forget a function; running calls finish."""
+        pool = self._pools.pop(id, None)
+        if pool is not None:
+            pool.close()
+        self._hosted.pop(id, None)
+
+    def has(self, id: EntryId) -> bool:  # noqa: A002
+        """Whether it can be called."""
+        return id in self._pools or id in self._hosted
+
+    async def call(self, id: EntryId, args: Sequence[Any], frame: Frame, **options: Any) -> Any:  # noqa: A002
+        """Call a function with Python values; returns its result.
+
+        Args:
+            id: the function.
+            args: Lua-like values.
+            frame: of the caller; the call inherits identity and context values.
+            options: call options (`retry`, `timeout`, ...); override the entry's `meta.options`.
+
+        Raises:
+            LuaError: the function's error, or NotFound.
+        """
+        packed = await self.call_packed(id, pack_list(args), frame, options)
+        values = unpack(packed.data)
+        return values[0] if values else None
+
+    async def call_packed(
+        self,
+        id: EntryId,  # noqa: A002
+        data: bytes,
+        frame: Frame,
+        options: Mapping[str, Any] | None = None,
+        extras: Mapping[str, Any] | None = None,
+    ) -> Packed:
+        """The same with an encoded argument list and an encoded result."""
+        pool = self._pools.get(id)
+        entry = pool.entry if pool is not None else self._engine.entry(id)
+        run: Callable[[Frame], Awaitable[Packed]]
+        if pool is not None:
+            working = pool
+
+            async def run(inner: Frame) -> Packed:
+                return await working.call(data, inner)
+
+        elif id in self._hosted:
+
+            async def run(inner: Frame) -> Packed:
+                return await self._run_process(id, data, inner)
+
+        else:
+            message = f"handler not found: {id}"
+            raise NotFoundError(message)
+        declared = entry.meta.get("options") if entry is not None else None
+        merged = {**(declared if isinstance(declared, Mapping) else {}), **(options or {})}
+        inner = frame.child(id, options=merged, extras=extras)
+        if not merged:
+            return await run(inner)
+        return await self._intercepted(run, inner)
+
+    async def _intercepted(self, run: Next, frame: Frame) -> Packed:
+        step = run
+        for interceptor in reversed(self.interceptors):
+            step = _bind(interceptor, step)
+        timeout = frame.options.get("timeout")
+        if isinstance(timeout, (int, float)) and timeout > 0:
+            try:
+                with trio.fail_after(timeout / 1000):
+                    return await step(frame)
+            except trio.TooSlowError:
+                message = f"function call timed out after {timeout} ms: {frame.entry}"
+                raise TimeoutExpiredError(message) from None
+        return await step(frame)
+
+    async def _run_process(self, id: EntryId, data: bytes, frame: Frame) -> Packed:  # noqa: A002
+        host = self._resources.get(self._hosted[id], ProcessHost, "host")
+        value = await host.execute(id, unpack(data), frame, SpawnOptions())
+        return Packed(pack_list([value]))
+
+
+def _bind(interceptor: Interceptor, step: Next) -> Next:
+    async def bound(frame: Frame) -> Packed:
+        return await interceptor(step, frame)
+
+    return bound

@@ -1,0 +1,279 @@
+"""Pools of function workers: warm Lua actors that serve one call at a time.
+
+inline: a fresh actor for each call. lazy: made when needed, kept, up to `max_size`. static: `workers` made at the start,
+with a bounded queue before them. adaptive: like lazy, idle workers are dropped after a while. Source: docs
+concepts/functions, guides/entry-kinds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from sandbox.values import Packed, pack
+from wippy_trio.actors.actor import LuaActor, Outcome
+from wippy_trio.actors.topology import error_data, result_of
+from wippy_trio.core.entry import Entry
+from wippy_trio.core.errors import CanceledError, InvalidError, LuaError, RateLimitedError
+from wippy_trio.core.frame import Frame
+from wippy_trio.core.ids import EntryId, Pid
+
+if TYPE_CHECKING:
+    from wippy_trio.actors.engine import Engine, Unit
+    from wippy_trio.actors.shard import Shard
+    from wippy_trio.actors.topology import Topology
+
+__all__ = ["FunctionPool", "PoolSettings"]
+
+_KINDS = ("inline", "lazy", "static", "adaptive")
+_IDLE_S = 30.0
+_RELEASE_S = 5.0
+
+
+@attrs.frozen(slots=True)
+class PoolSettings:
+    """A pool's shape: `kind`, most workers at once, calls that may wait for a worker."""
+
+    kind: str = "lazy"
+    size: int = 100
+    buffer: int = 6400
+
+    @classmethod
+    def parse(cls, entry: Entry) -> PoolSettings:
+        """Read the `pool` field of a function entry.
+
+        Raises:
+            InvalidError: an unknown type or a size that is not positive.
+        """
+        pool = entry.data.get("pool") or {}
+        if not isinstance(pool, Mapping):
+            message = f"{entry.id}: pool must be a map"
+            raise InvalidError(message)
+        workers, size, most = (_count(entry, pool, key) for key in ("workers", "size", "max_size"))
+        kind = pool.get("type") or ("static" if workers or size else "lazy")
+        if kind not in _KINDS:
+            message = f"{entry.id}: unknown pool.type '{kind}' (one of {', '.join(_KINDS)})"
+            raise InvalidError(message)
+        if kind == "static":
+            count = workers or size or 8
+        elif pool.get("type"):
+            count = most or 16
+        else:
+            count = most or 100
+        return cls(kind, count, _count(entry, pool, "buffer") or count * 64)
+
+
+def _count(entry: Entry, pool: Mapping[str, Any], key: str) -> int:
+    value = pool.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        message = f"{entry.id}: pool.{key} must be a whole number of at least 0"
+        raise InvalidError(message)
+    return value
+
+
+class _Worker:
+    """One warm actor."""
+
+    __slots__ = ("actor", "data", "done", "idle_since_s", "ok", "topology")
+
+    def __init__(self, actor: LuaActor, topology: Topology) -> None:
+        self.actor = actor
+        self.topology = topology
+        self.done: trio.Event = trio.Event()
+        self.ok = False
+        self.data = b""
+        self.idle_since_s = 0.0
+        actor.on_end = self._end
+
+    def _end(self, outcome: Outcome) -> None:
+        self.ok, self.data = outcome.ok, outcome.data
+        self.done.set()
+
+    # Participant: a running call has a PID like any process.
+    def deliver_now(self, topic: str, source: str, data: bytes) -> int:
+        shard = self.actor.shard
+        state = shard.vm.deliver(self.actor.actor_id, topic.encode(), source.encode(), data)
+        shard.wake()
+        return state
+
+    def event_now(self, event: dict[str, Any]) -> None:
+        shard = self.actor.shard
+        shard.vm.event(self.actor.actor_id, pack(event))
+        shard.wake()
+
+    def terminate_now(self, error: LuaError) -> None:
+        if not self.done.is_set():
+            self.actor.shard.kill(self.actor)
+            self._end(Outcome(ok=False, data=error_data(error)))
+
+    async def run(self, pid: str, data: bytes, frame: Frame) -> Packed:
+        """One call; cancelling it ends the worker."""
+        actor = self.actor
+        actor.pid, actor.frame = pid, frame
+        self.done = trio.Event()
+        self.topology.enter(pid, self)
+        try:
+            async with trio.open_nursery() as nursery:
+                actor.nursery = nursery
+                actor.shard.vm.call(actor.actor_id, pid.encode(), data)
+                actor.shard.wake()
+                await self.done.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            actor.nursery = None
+            finished = self.done.is_set()
+            self.terminate_now(CanceledError("function call canceled"))
+            value, error = (None, None) if finished and self.ok else result_of(self.data, ok=False)
+            self.topology.leave(pid, value, error)
+            if actor.holds_resources:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + _RELEASE_S):
+                    await actor.release()
+        if error is not None:
+            raise error
+        return Packed(self.data)
+
+
+class FunctionPool:
+    """The workers of one function entry.
+
+    Args:
+        entry: the function.
+        settings: shape of the pool.
+        engine, topology: of the node.
+        shard: gives the shard that holds the workers.
+    """
+
+    def __init__(
+        self, entry: Entry, settings: PoolSettings, engine: Engine, topology: Topology, shard: Callable[[], Shard]
+    ) -> None:
+        self.entry = entry
+        self.settings = settings
+        self._engine = engine
+        self._topology = topology
+        self._shard = shard
+        self._idle: deque[_Worker] = deque()
+        self._busy_count = 0
+        self._waiting: deque[trio.Event] = deque()
+        self._method = str(entry.data.get("method") or "main").encode()
+        self._unit: Unit | None = None
+
+    @property
+    def busy_count(self) -> int:
+        """Calls that run now."""
+        return self._busy_count
+
+    @property
+    def idle_count(self) -> int:
+        """Warm workers that wait for a call."""
+        return len(self._idle)
+
+    async def call(self, data: bytes, frame: Frame) -> Packed:
+        """Run the function with encoded arguments; the result is an encoded list of one value.
+
+        Raises:
+            LuaError: the function failed, or (RateLimited) too many calls wait for a worker.
+        """
+        await self._acquire()
+        try:
+            worker = self._worker()
+            host = f"{self.entry.id}"
+            pid = str(Pid(self._engine.runtime.node, host, self._engine.environment.ids.unique()))
+            result = await worker.run(pid, data, attrs.evolve(frame, entry=self.entry.id, pid=pid))
+        except BaseException as problem:
+            # A Lua error leaves the worker usable; a kill or a cancellation has ended it.
+            if isinstance(problem, LuaError) and "worker" in locals():
+                self._keep(worker)
+            raise
+        else:
+            self._keep(worker)
+            return result
+        finally:
+            self._release()
+
+    async def _acquire(self) -> None:
+        if self.settings.kind == "inline" or self._busy_count < self.settings.size:
+            self._busy_count += 1
+            return
+        if len(self._waiting) >= self.settings.buffer:
+            message = f"function {self.entry.id} is overloaded: {len(self._waiting)} calls wait for a worker"
+            raise RateLimitedError(message)
+        turn = trio.Event()
+        self._waiting.append(turn)
+        try:
+            await turn.wait()  # the releaser hands its place over: _busy_count stays
+        except BaseException:
+            if turn.is_set():
+                self._release()
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def _release(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set()
+        else:
+            self._busy_count -= 1
+
+    def _worker(self) -> _Worker:
+        unit = self._engine.unit(self.entry.id)
+        if unit is not self._unit:  # the entry or an import changed: old workers are not used again
+            self._drop_idle()
+            self._unit = unit
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.actor.actor_id in worker.actor.shard.actors:
+                return worker
+        shard = self._shard()
+        number = shard.ensure(unit)
+        actor = shard.new_actor("")
+        limits = self._engine.limits
+        shard.vm.open(actor.actor_id, b"", number, self._method, limits.cpu_s, limits.mailbox_count)
+        return _Worker(actor, self._topology)
+
+    def _keep(self, worker: _Worker) -> None:
+        actor = worker.actor
+        if actor.shard.actors.get(actor.actor_id) is not actor:
+            return  # killed
+        if self.settings.kind == "inline" or self._engine.unit(self.entry.id) is not self._unit:
+            actor.shard.kill(actor)
+            return
+        worker.idle_since_s = self._engine.environment.clock.monotonic_s()
+        self._idle.append(worker)
+        if self.settings.kind == "adaptive":
+            while worker.idle_since_s - self._idle[0].idle_since_s > _IDLE_S:
+                old = self._idle.popleft()
+                old.actor.shard.kill(old.actor)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            worker = self._idle.pop()
+            worker.actor.shard.kill(worker.actor)
+
+    def warm(self) -> None:
+        """Make the workers of a static pool ahead of the first call."""
+        if self.settings.kind == "static":
+            made = []
+            for _ in range(self.settings.size):
+                made.append(self._worker())
+            self._idle.extend(made)
+
+    def close(self) -> None:
+        """End idle workers; running calls finish."""
+        self._drop_idle()
+
+
+def function_id(text: str) -> EntryId:
+    """The id of a call's target.
+
+    Raises:
+        InvalidError: empty, or without namespace or name.
+    """
+    space, colon, name = text.partition(":")
+    if not (space and colon and name):
+        message = f"invalid function id '{text}': expected namespace:name"
+        raise InvalidError(message, retryable=False)
+    return EntryId(space, name)

@@ -1,0 +1,246 @@
+"""The `process` module: spawn, message, monitor, link, name. Source: docs lua/core/process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from sandbox.values import Boxed, as_text, pack_list
+from wippy_trio.actors.actor import LuaActor
+from wippy_trio.actors.host import ProcessHost, SpawnOptions, terminated
+from wippy_trio.core.errors import (
+    InternalError,
+    InvalidError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnsupportedError,
+)
+from wippy_trio.core.frame import Frame, SecurityActor
+from wippy_trio.core.ids import EntryId, Pid
+from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
+
+__all__ = ["MODULE"]
+
+MODULE = Module(
+    "process",
+    classes={ModuleClass.PROCESS, ModuleClass.NONDETERMINISTIC, ModuleClass.WORKFLOW},
+    prelude="process.lua",
+    always=True,
+)
+_RELATION = {"spawn_monitored": (True, False), "spawn_linked": (False, True), "spawn_linked_monitored": (True, True)}
+_SCOPES = {0: "", 1: ".eventual", 2: ".consistent", 3: ".strong"}
+
+
+@MODULE.immediate("process.id", workflow=WorkflowRule.RECORDED)
+def process_id(call: Call) -> str:
+    """Entry id of the running frame."""
+    if call.frame.entry is None:
+        message = "no running entry"
+        raise InternalError(message)
+    return str(call.frame.entry)
+
+
+@MODULE.immediate("process.check")
+def check(call: Call, action: str, resource: str) -> bool:
+    """A permission asked for by a builder."""
+    call.require(action, resource, {"pid": call.pid})
+    return True
+
+
+@MODULE.immediate("process.send", workflow=WorkflowRule.RECORDED)
+def send(call: Call, destination: str, topic: str, *payloads: Any) -> bool:
+    """Send to a PID or name that is not in the sender's VM, or that needs a permission check."""
+    topology = call.runtime.processes
+    pid = topology.resolve(destination)
+    _require(call, "process.send", pid, "not allowed to send to: {}")
+    topology.send(pid, topic, call.pid, pack_list(payloads))
+    return True
+
+
+def _require(call: Call, action: str, resource: str, message: str) -> None:
+    if not call.allowed(action, resource, {"pid": call.pid}):
+        raise PermissionDeniedError(message.format(resource))
+
+
+def _frame(call: Call, builder: Any, actor: Any, scope: Any) -> tuple[Frame, Mapping[str, Any]]:
+    fields = builder.value if isinstance(builder, Boxed) else {}
+    frame = call.frame
+    values = fields.get("values") or {}
+    if actor is not None or scope is not None:
+        identity = SecurityActor(actor.value["id"], actor.value.get("meta") or {}) if isinstance(actor, Boxed) else actor
+        frame = frame.with_identity(identity or frame.actor, scope or frame.scope)
+    return Frame(None, "", frame.actor, frame.scope, {**frame.values, **values}, fields.get("options") or {}), fields
+
+
+def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessHost]:
+    entry = EntryId.parse(id_text)
+    if not entry.namespace:
+        message = f"invalid process id '{id_text}': expected namespace:name"
+        raise InvalidError(message)
+    host = call.runtime.resources.find(EntryId.parse(host_text), ProcessHost)
+    if host is None:
+        message = f"host not found: {host_text}"
+        raise NotFoundError(message)
+    return entry, host
+
+
+@MODULE.waiting("process.spawn", workflow=WorkflowRule.RECORDED)
+async def spawn(
+    call: Call, how: str, builder: Any, actor: Any, scope: Any, id_text: str, host_text: str, *args: Any
+) -> str:
+    """Start a process; `how` names the variant."""
+    if how == "spawn_monitored":
+        _require(call, "process.spawn.monitored", id_text, "not allowed to spawn monitored process: {}")
+    elif how == "spawn_linked":
+        _require(call, "process.spawn.linked", id_text, "not allowed to spawn linked process: {}")
+    elif how == "spawn_linked_monitored":
+        _require(call, "process.spawn.monitored", id_text, "not allowed to spawn monitored process: {}")
+        _require(call, "process.spawn.linked", id_text, "not allowed to spawn linked process: {}")
+    _require(call, "process.spawn", id_text, "not allowed to spawn process: {}")
+    _require(call, "process.host", host_text, "not allowed to spawn on host: {}")
+    entry, host = _target(call, id_text, host_text)
+    frame, fields = _frame(call, builder, actor, scope)
+    monitor, link = _RELATION.get(how, (False, False))
+    messages = [(as_text(topic), _list(payloads)) for topic, payloads in _list(fields.get("messages"))]
+    options = SpawnOptions(call.pid, monitor, link, as_text(fields.get("name") or ""), messages)
+    return host.spawn(entry, args, frame, options)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+@MODULE.waiting("process.exec", workflow=WorkflowRule.RECORDED)
+async def execute(call: Call, builder: Any, actor: Any, scope: Any, id_text: str, host_text: str, *args: Any) -> Any:
+    """Start a process, wait for its end, return its result."""
+    _require(call, "process.exec", id_text, "not allowed to execute process: {}")
+    _require(call, "process.host", host_text, "not allowed to spawn on host: {}")
+    entry, host = _target(call, id_text, host_text)
+    frame, _ = _frame(call, builder, actor, scope)
+    return await host.execute(entry, args, frame, SpawnOptions(call.pid))
+
+
+@MODULE.waiting("process.upgrade", workflow=WorkflowRule.RECORDED)
+async def upgrade(call: Call, id_text: str, *args: Any) -> None:
+    """Replace the running code; PID, mailbox and relations stay. Never returns to the caller."""
+    assert isinstance(call, LuaActor)
+    entry = EntryId.parse(id_text) if id_text else call.frame.entry
+    engine = call.shard.engine
+    declared = engine.entry(entry) if entry is not None else None
+    if entry is None or declared is None or declared.kind != "process.lua":
+        message = f"cannot upgrade: process entry not found: {entry}"
+        raise NotFoundError(message)
+    number = call.shard.ensure(engine.unit(entry))
+    method = str(declared.data.get("method") or "main")
+    call.frame = attrs.evolve(call.frame, entry=entry)
+    call.shard.vm.upgrade(call.actor_id, number, method.encode(), pack_list(args))
+    call.shard.wake()
+
+
+# relations ---------------------------------------------------------------------------------------------------------
+def _resolve(call: Call, verb: str, destination: str) -> str:
+    pid = str(call.runtime.processes.resolve(destination))
+    _require(call, f"process.{verb}", pid, f"not allowed to {verb}: {{}}")
+    return pid
+
+
+@MODULE.immediate("process.terminate", workflow=WorkflowRule.RECORDED)
+def terminate(call: Call, destination: str, _extra: object = None) -> bool:
+    """Kill a process at once."""
+    pid = _resolve(call, "terminate", destination)
+    participant = call.runtime.processes.find(pid)
+    if participant is None:
+        message = f"process not found: {pid}"
+        raise NotFoundError(message)
+    participant.terminate_now(terminated())
+    return True
+
+
+@MODULE.immediate("process.cancel", workflow=WorkflowRule.RECORDED)
+def cancel(call: Call, destination: str, reason: object = "") -> bool:
+    """Ask a process to stop."""
+    pid = _resolve(call, "cancel", destination)
+    if call.runtime.processes.find(pid) is None:
+        message = f"process not found: {pid}"
+        raise NotFoundError(message)
+    call.runtime.processes.cancel(pid, call.pid, as_text(reason) if isinstance(reason, (str, bytes)) else "")
+    return True
+
+
+@MODULE.immediate("process.monitor", workflow=WorkflowRule.RECORDED)
+def monitor(call: Call, destination: str, _extra: object = None) -> bool:
+    """Watch for EXIT."""
+    call.runtime.processes.monitor(call.pid, _resolve(call, "monitor", destination))
+    return True
+
+
+@MODULE.immediate("process.unmonitor", workflow=WorkflowRule.RECORDED)
+def unmonitor(call: Call, destination: str, _extra: object = None) -> bool:
+    """Stop watching."""
+    call.runtime.processes.unmonitor(call.pid, _resolve(call, "unmonitor", destination))
+    return True
+
+
+@MODULE.immediate("process.link", workflow=WorkflowRule.RECORDED)
+def link(call: Call, destination: str, _extra: object = None) -> bool:
+    """Link both ways."""
+    call.runtime.processes.link(call.pid, _resolve(call, "link", destination))
+    return True
+
+
+@MODULE.immediate("process.unlink", workflow=WorkflowRule.RECORDED)
+def unlink(call: Call, destination: str, _extra: object = None) -> bool:
+    """Remove a link."""
+    call.runtime.processes.unlink(call.pid, _resolve(call, "unlink", destination))
+    return True
+
+
+# names ---------------------------------------------------------------------------------------------------------------
+def _scope(scope: object) -> str:
+    number = 0 if scope is None else scope
+    if number not in _SCOPES:
+        message = f"invalid name scope: {scope}"
+        raise InvalidError(message)
+    return _SCOPES[int(str(number).partition(".")[0])]
+
+
+def _local_only(scope: str) -> None:
+    if scope:
+        message = f"name scope {scope[1:].upper()} needs a cluster, which is not built yet (docs/reference/status.md)"
+        raise UnsupportedError(message)
+
+
+@MODULE.immediate("process.registry.register")
+def register(call: Call, name: str, pid: str | None = None, scope: object = None) -> bool:
+    """Bind a name to a PID of this node."""
+    suffix = _scope(scope)
+    _require(call, f"process.registry.register{suffix}", name, "not allowed to register: {}")
+    target = pid or call.pid
+    if pid:
+        Pid.parse(pid)
+        if pid != call.pid:
+            _require(call, "process.registry.foreign", pid, "not allowed to register a name for: {}")
+    _local_only(suffix)
+    call.runtime.processes.register(name, target)
+    return True
+
+
+@MODULE.immediate("process.registry.lookup")
+def lookup(call: Call, name: str) -> str:
+    """The PID that holds a name."""
+    pid = call.runtime.processes.lookup(name)
+    if pid is None:
+        message = f"name not found: {name}"
+        raise NotFoundError(message)
+    return str(pid)
+
+
+@MODULE.immediate("process.registry.unregister")
+def unregister(call: Call, name: str, scope: object = None) -> bool:
+    """Free a name."""
+    suffix = _scope(scope)
+    _require(call, f"process.registry.unregister{suffix}", name, "not allowed to unregister: {}")
+    _local_only(suffix)
+    return bool(call.runtime.processes.unregister(name))
