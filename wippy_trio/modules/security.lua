@@ -19,10 +19,10 @@ local function value_class(name, methods)
   class = sys.class(name, methods, { pack = function(object) return values[object] end, unpack = new })
   return new
 end
-value_class("security.Actor", actor_methods)
-local new_scope = value_class("security.Scope", scope_methods) -- of a list of policy ids
-local new_policy = value_class("security.Policy", policy_methods)
-sys.class("security.TokenStore", store_methods, { handle = true })
+value_class("Actor", actor_methods)
+local new_scope = value_class("Scope", scope_methods) -- of a list of policy ids
+local new_policy = value_class("Policy", policy_methods)
+sys.class("TokenStore", store_methods, { handle = true })
 
 -- A text argument; numbers count as their text, as everywhere in Lua.
 local function text(v, index, name)
@@ -34,7 +34,7 @@ local function meta_table(v, index, name)
   return v
 end
 local function expect(v, class, index, name)
-  if not is(v, "security." .. class) then argument_error(index, name, class .. " expected") end
+  if not is(v, class) then argument_error(index, name, class .. " expected") end
   return v
 end
 
@@ -54,7 +54,7 @@ local scope_evaluate = sys.immediate("security.scope.evaluate")
 
 local function policy_id(v, name)
   if type(v) == "string" then return v end
-  if is(v, "security.Policy") then return values[v] end
+  if is(v, "Policy") then return values[v] end
   if type(v) == "table" and not sys.is_error(v) and v.ns ~= nil and v.name ~= nil then
     return tostring(v.ns) .. ":" .. tostring(v.name)
   end
@@ -171,7 +171,7 @@ return {
     local ids = {}
     if meta_table(policies, 1, "new_scope") then
       for _, v in next, policies do
-        if is(v, "security.Policy") then
+        if is(v, "Policy") then
           ids = without_id(ids, values[v])
           ids[#ids + 1] = values[v]
         end

@@ -144,7 +144,7 @@ def token_store(call: Call, id: object) -> Handle:
         store = call.runtime.resources.get(_id(id), TokenStore, "token store")
     except NotFoundError as error:
         raise _wrapped(error, "acquire token store") from error
-    return call.handle("security.TokenStore", _OpenStore(_id(id), store))
+    return call.handle("TokenStore", _OpenStore(_id(id), store))
 
 
 @MODULE.immediate("security.token_store.close")

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 #: Class names in Lua.
-ACTOR, SCOPE, POLICY = "security.Actor", "security.Scope", "security.Policy"
+ACTOR, SCOPE, POLICY = "Actor", "Scope", "Policy"
 
 
 def box_actor(actor: SecurityActor) -> Boxed:
