@@ -16,8 +16,6 @@ from wippy_trio.storage.kv import KeyValueStore, ListOptions, MemoryStore, PutOp
 from wippy_trio.storage.kv_sql import SqlStore, SqlStoreTable
 from wippy_trio.storage.sql_sqlite import SqliteDatabase
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 class TrioWallClock:
     """Wall time that follows trio's clock, so that autojump moves it."""
@@ -61,14 +59,14 @@ async def store(request):
 @pytest.mark.parametrize(
     "value", ["text", "é", 1, -(2**62), 1.5, True, False, {"a": [1, {"b": "c"}]}, [1, 2, 3], {}, [], ""]
 )
-async def test_a_value_comes_back_as_it_was(store, value) -> None:
+async def test_a_value_comes_back_as_it_was(store, value, autojump_clock) -> None:
     await store.set("k:1", value)
     back = await store.get("k:1")
     assert back == value
     assert type(back) is type(value)
 
 
-async def test_missing_key(store) -> None:
+async def test_missing_key(store, autojump_clock) -> None:
     with pytest.raises(NotFoundError, match="key not found"):
         await store.get("k:none")
     with pytest.raises(NotFoundError):
@@ -77,13 +75,13 @@ async def test_missing_key(store) -> None:
     assert not await store.delete("k:none")
 
 
-async def test_empty_key_is_refused(store) -> None:
+async def test_empty_key_is_refused(store, autojump_clock) -> None:
     for work in (store.get, store.has, store.delete, store.entry):
         with pytest.raises(InvalidError, match="key is required"):
             await work("")
 
 
-async def test_set_overwrites_and_delete_removes(store) -> None:
+async def test_set_overwrites_and_delete_removes(store, autojump_clock) -> None:
     await store.set("k:1", 1)
     await store.set("k:1", 2)
     assert await store.get("k:1") == 2
@@ -92,14 +90,14 @@ async def test_set_overwrites_and_delete_removes(store) -> None:
     assert not await store.has("k:1")
 
 
-async def test_a_key_without_colon_is_one_key(store) -> None:
+async def test_a_key_without_colon_is_one_key(store, autojump_clock) -> None:
     await store.set("plain", 1)
     assert await store.get("plain") == 1
     assert await store.get(":plain") == 1
     assert (await store.entry("plain")).key == ":plain"
 
 
-async def test_time_to_live(store) -> None:
+async def test_time_to_live(store, autojump_clock) -> None:
     await store.set("k:short", 1, 0.5)
     await store.set("k:long", 2, 60)
     await store.set("k:ever", 3, 0)
@@ -114,21 +112,21 @@ async def test_time_to_live(store) -> None:
     assert [entry.key for entry in (await store.list_page(ListOptions())).items] == ["k:also", "k:ever", "k:long"]
 
 
-async def test_set_renews_the_time_to_live(store) -> None:
+async def test_set_renews_the_time_to_live(store, autojump_clock) -> None:
     await store.set("k:1", 1, 1)
     await store.set("k:1", 2)
     await trio.sleep(5)
     assert await store.get("k:1") == 2
 
 
-async def test_an_expired_key_can_be_written_again(store) -> None:
+async def test_an_expired_key_can_be_written_again(store, autojump_clock) -> None:
     await store.set("k:1", 1, 1)
     await trio.sleep(2)
     await store.set("k:1", 2)
     assert await store.get("k:1") == 2
 
 
-async def test_list_is_ordered_and_paged(store) -> None:
+async def test_list_is_ordered_and_paged(store, autojump_clock) -> None:
     for number in (3, 1, 2):
         await store.set(f"b:{number}", number)
     await store.set("a:1", 0)
@@ -145,7 +143,7 @@ async def test_list_is_ordered_and_paged(store) -> None:
     assert (nothing.items, nothing.cursor, nothing.has_more) == ((), "", False)
 
 
-async def test_prefix_takes_wildcards_literally_and_ignores_the_added_colon(store) -> None:
+async def test_prefix_takes_wildcards_literally_and_ignores_the_added_colon(store, autojump_clock) -> None:
     await store.set("a%b", 1)
     await store.set("axb", 2)
     assert [entry.value for entry in (await store.list_page(ListOptions(prefix="a%"))).items] == [1]
@@ -155,7 +153,7 @@ def test_page_size_is_bounded() -> None:
     assert [ListOptions(limit=count).limit for count in (0, -5, 7, 5000)] == [100, 100, 7, 1000]
 
 
-async def test_put_without_conditions_writes(store) -> None:
+async def test_put_without_conditions_writes(store, autojump_clock) -> None:
     entry = await store.put("k:1", "v", PutOptions(ttl_s=1))
     assert (entry.key, entry.value) == ("k:1", "v")
     await trio.sleep(2)
@@ -168,7 +166,7 @@ def test_put_options_are_checked() -> None:
             PutOptions(**options)
 
 
-async def test_conditions_are_kept_or_refused_as_info_says(store) -> None:
+async def test_conditions_are_kept_or_refused_as_info_says(store, autojump_clock) -> None:
     info = store.info_now()
     assert info.list
     assert info.ttl
@@ -182,7 +180,7 @@ async def test_conditions_are_kept_or_refused_as_info_says(store) -> None:
     assert newer.version > written.version
 
 
-async def test_closed_store_refuses(store) -> None:
+async def test_closed_store_refuses(store, autojump_clock) -> None:
     await store.set("k:1", 1)
     store.close_now()
     for work in (store.get, store.has, store.delete):

@@ -10,8 +10,6 @@ from wippy_trio.core.errors import InvalidError, NotFoundError
 from wippy_trio.storage.queue_memory import MemoryQueueDriver
 from wippy_trio.storage.queues import ConsumerOptions, Delivery, QueueConfig, QueueMessage
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 DRIVERS = {"memory": lambda: MemoryQueueDriver(system_environment().ids)}
 CONFIG = QueueConfig("q")
 
@@ -41,7 +39,7 @@ async def driver(request):
     made.close_now()
 
 
-async def test_messages_arrive_in_order_with_body_and_headers(driver, nursery) -> None:
+async def test_messages_arrive_in_order_with_body_and_headers(driver, nursery, autojump_clock) -> None:
     bodies = [{"a": [1, {"b": None}]}, "text", 1.5, True]
     for number, body in enumerate(bodies):
         await driver.publish("app:q", QueueMessage(body, {"n": number, "s": "x", "b": False}))
@@ -54,7 +52,7 @@ async def test_messages_arrive_in_order_with_body_and_headers(driver, nursery) -
     nursery.cancel_scope.cancel()
 
 
-async def test_ids_are_given_or_kept(driver, nursery) -> None:
+async def test_ids_are_given_or_kept(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1), QueueMessage(2, id="mine"))
     reader = Reader(driver, "app:q", nursery)
     first, second = await reader.next(), await reader.next()
@@ -64,7 +62,7 @@ async def test_ids_are_given_or_kept(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_nack_brings_the_message_again(driver, nursery) -> None:
+async def test_nack_brings_the_message_again(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1, {"k": "v"}, "m"), QueueMessage(2))
     reader = Reader(driver, "app:q", nursery)
     await (await reader.next()).nack()
@@ -74,7 +72,7 @@ async def test_nack_brings_the_message_again(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_acked_messages_do_not_come_again(driver, nursery) -> None:
+async def test_acked_messages_do_not_come_again(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     reader = Reader(driver, "app:q", nursery)
     await (await reader.next()).ack()
@@ -84,7 +82,7 @@ async def test_acked_messages_do_not_come_again(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_a_delivery_is_settled_once(driver, nursery) -> None:
+async def test_a_delivery_is_settled_once(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     delivery = await Reader(driver, "app:q", nursery).next()
     await delivery.ack()
@@ -94,7 +92,7 @@ async def test_a_delivery_is_settled_once(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_a_released_delivery_is_dead(driver, nursery) -> None:
+async def test_a_released_delivery_is_dead(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     delivery = await Reader(driver, "app:q", nursery).next()
     delivery.release_now()
@@ -103,7 +101,7 @@ async def test_a_released_delivery_is_dead(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_queues_are_apart(driver, nursery) -> None:
+async def test_queues_are_apart(driver, nursery, autojump_clock) -> None:
     await driver.declare("app:other", CONFIG)
     await driver.publish("app:other", QueueMessage("other"))
     await driver.publish("app:q", QueueMessage("q"))
@@ -112,7 +110,7 @@ async def test_queues_are_apart(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_consumers_share_a_queue(driver, nursery) -> None:
+async def test_consumers_share_a_queue(driver, nursery, autojump_clock) -> None:
     readers = [Reader(driver, "app:q", nursery, prefetch=1) for _ in range(2)]
     await driver.publish("app:q", *(QueueMessage(number) for number in range(4)))
     seen = {(await reader.next()).message.body for reader in readers for _ in range(2)}
@@ -120,7 +118,7 @@ async def test_consumers_share_a_queue(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_a_detached_reader_leaves_the_rest(driver, nursery) -> None:
+async def test_a_detached_reader_leaves_the_rest(driver, nursery, autojump_clock) -> None:
     first = Reader(driver, "app:q", nursery, prefetch=0)
     await driver.publish("app:q", QueueMessage(1), QueueMessage(2), QueueMessage(3))
     assert (await first.next()).message.body == 1
@@ -132,19 +130,19 @@ async def test_a_detached_reader_leaves_the_rest(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_info_counts_what_waits(driver) -> None:
+async def test_info_counts_what_waits(driver, autojump_clock) -> None:
     assert (await driver.info("app:q"))["message_count"] == 0
     await driver.publish("app:q", QueueMessage(1), QueueMessage(2))
     assert (await driver.info("app:q"))["ready"] == 2
 
 
-async def test_declaring_again_keeps_messages(driver) -> None:
+async def test_declaring_again_keeps_messages(driver, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     await driver.declare("app:q", QueueConfig("q", driver_options={"memory": {"max_length": 5}}))
     assert (await driver.info("app:q"))["message_count"] == 1
 
 
-async def test_unknown_queue(driver) -> None:
+async def test_unknown_queue(driver, autojump_clock) -> None:
     sink, _source = trio.open_memory_channel[Delivery](1)
     for work in (
         lambda: driver.publish("app:none", QueueMessage(1)),
@@ -155,7 +153,7 @@ async def test_unknown_queue(driver) -> None:
             await work()
 
 
-async def test_a_removed_queue_is_unknown(driver) -> None:
+async def test_a_removed_queue_is_unknown(driver, autojump_clock) -> None:
     await driver.remove("app:q")
     await driver.remove("app:q")
     with pytest.raises(NotFoundError):

@@ -227,11 +227,13 @@ async def test_scanner_across_chunks(files) -> None:
 
 async def test_scanner_refuses_tokens_beyond_64_kb(files) -> None:
     await files.write_file("f", b"ok\n" + b"x" * 70_000)
-    scanner = (await files.open("f", OpenMode.READ)).scanner(Split.LINES)
+    handle = await files.open("f", OpenMode.READ)
+    scanner = handle.scanner(Split.LINES)
     assert await scanner.scan_many(1) == [b"ok"]
     with pytest.raises(StorageError, match="token too long"):
         await scanner.scan_many(1)
     assert await scanner.scan_many(1) == []
+    await handle.close()
 
 
 async def test_one_handle_used_by_two_tasks(files) -> None:

@@ -7,22 +7,20 @@ from determinism.system import SystemClock
 from wippy_trio.core.errors import AlreadyExistsError, ConflictError, NotFoundError, UnavailableError
 from wippy_trio.storage.kv import MemoryStore, PutOptions
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 @pytest.fixture
 def store():
     return MemoryStore(SystemClock(), max_size_count=2)
 
 
-async def test_versions_grow_with_every_write(store) -> None:
+async def test_versions_grow_with_every_write(store, autojump_clock) -> None:
     await store.set("k:1", 1)
     await store.set("k:2", 1)
     await store.set("k:1", 2)
     assert (await store.entry("k:1")).version == 3
 
 
-async def test_only_if_absent(store) -> None:
+async def test_only_if_absent(store, autojump_clock) -> None:
     await store.put("k:1", 1, PutOptions(ttl_s=1, only_if_absent=True))
     with pytest.raises(AlreadyExistsError, match="key already exists"):
         await store.put("k:1", 2, PutOptions(only_if_absent=True))
@@ -30,7 +28,7 @@ async def test_only_if_absent(store) -> None:
     assert (await store.put("k:1", 3, PutOptions(only_if_absent=True))).value == 3
 
 
-async def test_if_version(store) -> None:
+async def test_if_version(store, autojump_clock) -> None:
     version = (await store.put("k:1", 1, PutOptions())).version
     with pytest.raises(ConflictError) as failed:
         await store.put("k:1", 2, PutOptions(if_version=version + 1))
@@ -40,7 +38,7 @@ async def test_if_version(store) -> None:
     assert (await store.get("k:1")) == 1
 
 
-async def test_a_full_store_refuses_new_keys_only(store) -> None:
+async def test_a_full_store_refuses_new_keys_only(store, autojump_clock) -> None:
     await store.set("k:1", 1, 1)
     await store.set("k:2", 2)
     with pytest.raises(UnavailableError, match="store is full") as failed:
@@ -51,7 +49,7 @@ async def test_a_full_store_refuses_new_keys_only(store) -> None:
     await store.set("k:3", 3)  # the expired one made room
 
 
-async def test_expired_entries_are_dropped_in_the_background(store) -> None:
+async def test_expired_entries_are_dropped_in_the_background(store, autojump_clock) -> None:
     await store.set("k:1", 1, 5)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(store.expire_every, 10)

@@ -10,8 +10,6 @@ from wippy_trio.storage.queue_consumer import QueueConsumer
 from wippy_trio.storage.queue_memory import MemoryQueueDriver
 from wippy_trio.storage.queues import ConsumerOptions, Delivery, QueueConfig, QueueHandle, QueueMessage
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 @pytest.fixture
 async def queue():
@@ -32,7 +30,7 @@ class Log:
         self.failures.append((what, str(error)))
 
 
-async def test_true_acks_false_and_errors_nack(queue, nursery) -> None:
+async def test_true_acks_false_and_errors_nack(queue, nursery, autojump_clock) -> None:
     log = Log()
 
     async def handle(delivery: Delivery) -> bool:
@@ -50,7 +48,7 @@ async def test_true_acks_false_and_errors_nack(queue, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_the_handler_may_settle_itself(queue, nursery) -> None:
+async def test_the_handler_may_settle_itself(queue, nursery, autojump_clock) -> None:
     log = Log()
 
     async def handle(delivery: Delivery) -> bool:
@@ -67,7 +65,7 @@ async def test_the_handler_may_settle_itself(queue, nursery) -> None:
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, 1), (3, 3)])
-async def test_concurrency(queue, nursery, workers, expected) -> None:
+async def test_concurrency(queue, nursery, workers, expected, autojump_clock) -> None:
     running, most = 0, 0
 
     async def handle(_delivery: Delivery) -> bool:
@@ -85,7 +83,7 @@ async def test_concurrency(queue, nursery, workers, expected) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_prefetch_bounds_what_is_taken(queue, nursery) -> None:
+async def test_prefetch_bounds_what_is_taken(queue, nursery, autojump_clock) -> None:
     async def handle(_delivery: Delivery) -> bool:
         await trio.sleep_forever()
         return True
@@ -97,7 +95,7 @@ async def test_prefetch_bounds_what_is_taken(queue, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_stopping_gives_back_what_is_not_settled(queue) -> None:
+async def test_stopping_gives_back_what_is_not_settled(queue, autojump_clock) -> None:
     cancelled: list[bool] = []
 
     async def handle(_delivery: Delivery) -> bool:
@@ -114,7 +112,7 @@ async def test_stopping_gives_back_what_is_not_settled(queue) -> None:
     assert (await queue.info())["ready"] == 4
 
 
-async def test_an_unknown_queue_is_an_error(queue) -> None:
+async def test_an_unknown_queue_is_an_error(queue, autojump_clock) -> None:
     unknown = QueueHandle("app:none", queue.driver, queue.config)
 
     async def handle(_delivery: Delivery) -> bool:

@@ -9,8 +9,6 @@ from wippy_trio.core.errors import UnavailableError
 from wippy_trio.storage.queue_memory import MemoryQueueDriver
 from wippy_trio.storage.queues import ConsumerOptions, Delivery, QueueConfig, QueueMessage
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 @pytest.fixture
 async def driver():
@@ -19,7 +17,7 @@ async def driver():
     return made
 
 
-async def test_a_full_queue_makes_publishers_wait_then_refuses(driver) -> None:
+async def test_a_full_queue_makes_publishers_wait_then_refuses(driver, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     began = trio.current_time()
     with pytest.raises(UnavailableError, match="queue is full") as failed:
@@ -28,7 +26,7 @@ async def test_a_full_queue_makes_publishers_wait_then_refuses(driver) -> None:
     assert trio.current_time() - began == pytest.approx(30)
 
 
-async def test_a_waiting_publisher_gets_the_next_room(driver, nursery) -> None:
+async def test_a_waiting_publisher_gets_the_next_room(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     nursery.start_soon(driver.publish, "app:q", QueueMessage(2))
     await trio.testing.wait_all_tasks_blocked()
@@ -38,7 +36,7 @@ async def test_a_waiting_publisher_gets_the_next_room(driver, nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_nack_into_a_full_queue_can_be_tried_again(driver, nursery) -> None:
+async def test_nack_into_a_full_queue_can_be_tried_again(driver, nursery, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(1))
     sink, source = trio.open_memory_channel[Delivery](0)
     nursery.start_soon(driver.deliver, "app:q", ConsumerOptions(), sink)
@@ -55,7 +53,7 @@ async def test_nack_into_a_full_queue_can_be_tried_again(driver, nursery) -> Non
     nursery.cancel_scope.cancel()
 
 
-async def test_closing_ends_readers_and_refuses_publishers(driver) -> None:
+async def test_closing_ends_readers_and_refuses_publishers(driver, autojump_clock) -> None:
     await driver.publish("app:q", QueueMessage(0))
     sink, source = trio.open_memory_channel[Delivery](5)
     with pytest.RaisesGroup(UnavailableError):
@@ -72,7 +70,7 @@ async def driver_closed(driver) -> None:
         await driver.publish("app:q", QueueMessage(1))
 
 
-async def test_a_reader_ends_when_its_queue_is_removed(driver) -> None:
+async def test_a_reader_ends_when_its_queue_is_removed(driver, autojump_clock) -> None:
     sink, _source = trio.open_memory_channel[Delivery](5)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(driver.deliver, "app:q", ConsumerOptions(), sink)
