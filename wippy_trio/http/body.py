@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -77,11 +77,6 @@ class Body:
             self._ended = not self._pending
         data, self._pending = self._pending[:max_bytes], self._pending[max_bytes:]
         return data
-
-    async def chunks(self, max_bytes: int = DEFAULT_CHUNK_BYTES) -> AsyncIterator[bytes]:
-        """Every chunk up to the end."""
-        while data := await self.read(max_bytes):
-            yield data
 
     async def read_all(self, limit_bytes: int) -> bytes:
         """The whole rest, then closed: a second reading fails.

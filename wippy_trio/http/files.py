@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Protocol
@@ -12,6 +11,7 @@ import attrs
 from wippy_trio.core.errors import NotFoundError
 from wippy_trio.http.exchange import Exchange, respond_text
 from wippy_trio.http.headers import Headers
+from wippy_trio.http.response import Response
 from wippy_trio.http.sniff import sniff_content_type, type_by_name
 
 __all__ = ["FileInfo", "ServedFile", "ServedFiles", "find_file", "http_date", "safe_path", "serve_content"]
@@ -205,8 +205,7 @@ async def _send_ranges(exchange: Exchange, file: ServedFile, info: FileInfo) -> 
     response.headers.set("Content-Length", str(length))
     response.set_status(206 if ranges else 200)
     if request.method != "HEAD":
-        async for data in _slice(file, start, length):
-            await response.write(data)
+        await _send_slice(response, file, start, length)
 
 
 async def _send_many(exchange: Exchange, file: ServedFile, ranges: list[tuple[int, int]], size: int) -> None:
@@ -221,16 +220,15 @@ async def _send_many(exchange: Exchange, file: ServedFile, ranges: list[tuple[in
             f"\r\n--{_RANGE_BOUNDARY}\r\nContent-Range: bytes {start}-{start + length - 1}/{size}\r\n"
             f"Content-Type: {kind}\r\n\r\n".encode()
         )
-        async for data in _slice(file, start, length):
-            await response.write(data)
+        await _send_slice(response, file, start, length)
     await response.write(f"\r\n--{_RANGE_BOUNDARY}--\r\n".encode())
 
 
-async def _slice(file: ServedFile, start: int, length: int) -> AsyncIterator[bytes]:
+async def _send_slice(response: Response, file: ServedFile, start: int, length: int) -> None:
     await file.seek(start)
     while length > 0:
         data = await file.read(min(length, READ_BYTES))
         if not data:
             raise NotFoundError("file became shorter while it was served")
         length -= len(data)
-        yield data
+        await response.write(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from http import HTTPStatus
 
 import h11
 import trio
@@ -27,10 +28,7 @@ READ_AHEAD_BYTES = 64 * 1024
 DRAIN_BYTES = 256 * 1024
 DRAIN_S = 5.0
 LINGER_S = 0.5
-_REASONS = {
-    400: "Bad Request", 408: "Request Timeout", 413: "Request Entity Too Large",
-    431: "Request Header Fields Too Large", 501: "Not Implemented", 505: "HTTP Version Not Supported",
-}  # fmt: skip
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class _Refused(Exception):
@@ -147,7 +145,7 @@ class _Session:
 
     async def refuse(self, status: int) -> None:
         """Answer an unacceptable request and let the peer read the answer before the connection closes."""
-        text = f"{status} {_REASONS.get(status, 'Bad Request')}"
+        text = f"{status} {_PHRASES[status].decode()}"
         data = (
             f"HTTP/1.1 {text}\r\nContent-Type: text/plain; charset=utf-8\r\n"
             f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}"
@@ -187,6 +185,7 @@ class _Cycle:
         self.upgraded = False
         self.start_watching: Callable[[], None] = lambda: None
         self.watch_scope = trio.CancelScope()
+        self.watch_ended = trio.Event()
         self.exchange = self._begin(head)
 
     def _begin(self, head: bytes) -> Exchange:
@@ -251,6 +250,7 @@ class _Cycle:
                 self.start_watching()
             complete = await self.link.handle(exchange)
             nursery.cancel_scope.cancel()
+        self.start_watching = lambda: None
         exchange.request.body.close()
         if self.upgraded or not complete:
             return False
@@ -270,8 +270,9 @@ class _Cycle:
                 data = await session.receive(math.inf)
                 if not data:
                     self.exchange.cancel_scope.cancel()
-                    return
+                    break
                 session.buffer += data
+        self.watch_ended.set()
 
     async def _read_body(self) -> bytes:
         """The next piece of the body, `b""` at its end."""
@@ -349,7 +350,10 @@ class _Cycle:
         if (self.link.draining or unread) and "Connection" not in headers:
             fields.append((b"Connection", b"close"))
         try:
-            out = self.machine.send(h11.Response(status_code=status, headers=fields)) or b""
+            out = (
+                self.machine.send(h11.Response(status_code=status, headers=fields, reason=_PHRASES.get(status, b"")))
+                or b""
+            )
             out += self._frame(data, final=final)
         except h11.LocalProtocolError as problem:
             # A length that does not match, say. Half a response is worse than none: drop the connection.
@@ -382,6 +386,7 @@ class _Cycle:
         if self.exchange.request.version != "1.1" or not self.body_ended or self.exchange.response.started:
             raise InvalidError("this request cannot be upgraded")
         self.watch_scope.cancel()
+        await self.watch_ended.wait()  # two readers of one stream would be a bug
         lines = [b"HTTP/1.1 101 Switching Protocols"]
         lines += [name + b": " + value for name, value in headers.wire_fields()]
         await self._send(b"\r\n".join(lines) + b"\r\n\r\n")

@@ -151,9 +151,10 @@ def decode_query(raw: str) -> dict[str, list[str]]:
             continue
         key, _, value = pair.partition("=")
         try:
-            found.setdefault(query_unescape(key), []).append(query_unescape(value))
+            key, value = query_unescape(key), query_unescape(value)
         except InvalidError:
             continue
+        found.setdefault(key, []).append(value)
     return found
 
 

@@ -5,7 +5,7 @@ Source: lua/http/http (parse_multipart), lua/http/client (files).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -48,49 +48,56 @@ class Part:
 class PartReader:
     """Reads a multipart body part by part, holding at most one read of 64 kB and one part head.
 
-    Use `async for part in reader.parts()` and inside it `async for data in reader.data()`; what is left unread of a
-    part is skipped.
+    `await next_part()` gives a part's head, then `await read()` its content; what is left unread of it is skipped.
+
+    Args:
+        body: the message body.
+        boundary: as `multipart_boundary` gives it.
+        max_parts_count: bound on the parts.
     """
 
-    def __init__(self, body: Body, boundary: bytes) -> None:
+    def __init__(self, body: Body, boundary: bytes, max_parts_count: int = MAX_PARTS_COUNT) -> None:
         self._body = body
         self._mark = b"\r\n--" + boundary
         self._buffer = bytearray(b"\r\n")  # the first boundary has no line break before it
         self._in_part = False
-        self._ended = False
+        self._left_count = max_parts_count
+        self._began = False
 
-    async def parts(self, max_parts_count: int = MAX_PARTS_COUNT) -> AsyncIterator[Part]:
-        """Every part's head.
+    async def next_part(self) -> Part | None:
+        """The next part's head, None after the last part.
 
         Raises:
             InternalError: the body is not well-formed, or has too many parts.
         """
-        await self._skip_to_boundary()
-        count = 0
-        while await self._begin_part():
-            count += 1
-            if count > max_parts_count:
-                raise InternalError("multipart: message too large", retryable=False)
-            yield await self._read_head()
-            async for _ in self.data():
-                pass
+        if not self._began:
+            self._began = True
+            await self._skip_to_boundary()
+        while await self.read():
+            pass
+        if not await self._begin_part():
+            return None
+        self._left_count -= 1
+        if self._left_count < 0:
+            raise InternalError("multipart: message too large", retryable=False)
+        return await self._read_head()
 
-    async def data(self) -> AsyncIterator[bytes]:
-        """The rest of the current part's content."""
+    async def read(self) -> bytes:
+        """The next bytes of the current part, `b""` at its end."""
         while self._in_part:
             found = self._buffer.find(self._mark)
             if found >= 0:
                 self._in_part = False
                 data = bytes(self._buffer[:found])
                 del self._buffer[: found + len(self._mark)]
-            else:
-                safe = len(self._buffer) - len(self._mark) + 1
-                data = bytes(self._buffer[: max(safe, 0)])
-                del self._buffer[: max(safe, 0)]
-                if not data:
-                    await self._more()
-            if data:
-                yield data
+                return data
+            safe = len(self._buffer) - len(self._mark) + 1
+            if safe > 0:
+                data = bytes(self._buffer[:safe])
+                del self._buffer[:safe]
+                return data
+            await self._more()
+        return b""
 
     async def _more(self) -> None:
         data = await self._body.read(READ_BYTES)
@@ -182,10 +189,10 @@ async def read_form(
     values: dict[str, list[str]] = {}
     files: dict[str, list[FormFile]] = {}
     left = limit_bytes
-    async for part in reader.parts():
+    while (part := await reader.next_part()) is not None:
         content = bytearray()
         cap = left if part_limit_bytes is None else min(left, part_limit_bytes)
-        async for data in reader.data():
+        while data := await reader.read():
             content += data
             if len(content) > cap:
                 raise BodyTooLargeError("multipart: message too large")
