@@ -84,7 +84,10 @@ def names_bound_by_imports(node: ast.AST) -> dict[str, str]:
 def uses(node: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of every use of something imported, and of every plain call of a builtin."""
     bound = names_bound_by_imports(node)
+    inner = {id(found.value) for found in ast.walk(node) if isinstance(found, ast.Attribute)}
     for found in ast.walk(node):
+        if id(found) in inner:
+            continue  # `os` and `os.path` in `os.path.join`: the whole name is what is used
         if isinstance(found, ast.Attribute):
             name = _chain(found, bound)
             if name:

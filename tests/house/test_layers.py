@@ -94,6 +94,9 @@ PURE = (
     "socket.AF_INET6",
     "socket.AF_UNIX",
     "socket.SocketKind",
+    "trio.socket.AF_INET",
+    "trio.socket.AF_INET6",
+    "trio.socket.AF_UNIX",
 )
 
 #: (file, sealed name) -> why this one file may.
@@ -105,6 +108,8 @@ ALLOWED = {
     ("wippy_trio/system/exec.py", "subprocess"): "pipes of exec.native",
     ("wippy_trio/system/exec.py", "signal"): "exec.native sends signals to its commands",
     ("wippy_trio/system/exec.py", "os"): "exec.native signals process groups",
+    ("wippy_trio/system/machine.py", "os"): "the system module tells of the machine and the process",
+    ("wippy_trio/system/machine.py", "platform"): "the system module tells of the machine and the process",
     ("wippy_trio/modules/exec.py", "signal"): "names of signals",
     ("wippy_trio/app/app.py", "signal"): "the program stops on signals",
     ("wippy_trio/app/app.py", "trio.open_signal_receiver"): "the program stops on signals",
@@ -141,13 +146,9 @@ def _sealed_uses() -> list[tuple[str, int, str, str]]:
             if any(_within(name, pure) for pure in PURE):
                 continue
             for sealed in SEALED:
-                # The bare module (`os` in `os.path.join`) is no use of its own; what follows the dot is.
-                if _within(name, sealed) and not (name == sealed and sealed in _MODULES):
+                if _within(name, sealed):
                     found.append((source.shown(path), line, name, sealed))
     return found
-
-
-_MODULES = frozenset(name for name in SEALED if "." not in name)
 
 
 def test_the_world_is_reached_through_the_seams_only() -> None:
