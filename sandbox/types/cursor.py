@@ -10,7 +10,7 @@ from sandbox.types.lex import SourceError, tokenize
 
 __all__ = ["MAX_DEPTH", "Cursor"]
 
-#: Levels of nesting. Lua itself stops at 200, some of which its host uses up; every level costs about four Python frames.
+#: Levels of nesting. Lua itself stops at 200, of which its host uses some; a level costs about four Python frames.
 MAX_DEPTH: Final = 160
 
 
@@ -36,6 +36,10 @@ class Cursor:
 
     def fail(self, expected: str) -> NoReturn:
         """Raise `expected ..., got ...` at the current token."""
+        raise self.unexpected(expected)
+
+    def unexpected(self, expected: str) -> SourceError:
+        """The error `expected ..., got ...` at the current token."""
         i = self.i
         kind = self.kinds[i]
         text = self.texts[i]
@@ -50,7 +54,7 @@ class Cursor:
         message = f"expected {expected}, got {shown}"
         if kind == "!" and self.kinds[i + 1] == "=":
             message += " (Lua writes 'not equal' as ~=)"
-        raise self.error(message, self.starts[i])
+        return self.error(message, self.starts[i])
 
     def expect(self, kind: str, where: str) -> None:
         """Take a token of this kind; `where` goes behind it in the message."""

@@ -18,9 +18,11 @@ from sandbox.types.regex import RegexError, compile_regex
 
 __all__ = ["PRIMITIVES", "TypeEmitter"]
 
-PRIMITIVES: Final = frozenset(
-    "any unknown never nil boolean number integer string table function thread userdata error".split()
-)
+#: Types with a name of the language.
+PRIMITIVES: Final = frozenset((
+    "any", "boolean", "error", "function", "integer", "never", "nil", "number", "string", "table", "thread", "unknown",
+    "userdata",
+))  # fmt: skip
 _NUMERIC: Final = frozenset(("min", "max", "min_len", "max_len"))
 #: How often `typeof(x)` may lead to a type that holds `typeof(y)`.
 _MAX_TYPEOF: Final = 8
@@ -124,28 +126,28 @@ class TypeEmitter:
     def _list(self, nodes: tuple[t.TypeExpr, ...]) -> str:
         return "{" + ",".join([self.emit(node) for node in nodes]) + "}"
 
-    def _name(self, node: t.NameType) -> str:
+    def on_name(self, node: t.NameType) -> str:
         return self.named(node.parts, node.args, node.start)
 
-    def _literal(self, node: t.LiteralType) -> str:
+    def on_literal(self, node: t.LiteralType) -> str:
         if node.text == "nil":
             return _NIL
         text = quote(string_value(node.text)) if node.text[0] in "\"'[" else node.text
         return f"{_C}literal({text})"
 
-    def _optional(self, node: t.OptionalType) -> str:
+    def on_optional(self, node: t.OptionalType) -> str:
         return f"{_C}optional({self.emit(node.inner)})"
 
-    def _union(self, node: t.UnionType) -> str:
+    def on_union(self, node: t.UnionType) -> str:
         return f"{_C}union({self._list(node.members)})"
 
-    def _intersection(self, node: t.IntersectionType) -> str:
+    def on_intersection(self, node: t.IntersectionType) -> str:
         return f"{_C}intersection({self._list(node.members)})"
 
-    def _array(self, node: t.ArrayType) -> str:
+    def on_array(self, node: t.ArrayType) -> str:
         return f"{_C}array({self.emit(node.element)})"
 
-    def _record(self, node: t.RecordType) -> str:
+    def on_record(self, node: t.RecordType) -> str:
         if node.indexer and not node.fields:
             return f"{_C}map({self.emit(node.indexer[0])},{self.emit(node.indexer[1])})"
         fields = ",".join(
@@ -155,7 +157,7 @@ class TypeEmitter:
         rest = f",{self.emit(node.indexer[0])},{self.emit(node.indexer[1])}" if node.indexer else ""
         return f"{_C}record({{{fields}}}{rest})"
 
-    def _function(self, node: t.FunctionType) -> str:
+    def on_function(self, node: t.FunctionType) -> str:
         params = [self.emit(p.type) for p in node.params if not p.variadic]
         params = [f"{_C}optional({text})" if p.optional else text for p, text in zip(node.params, params, strict=False)]
         rest = next((self.emit(p.type) for p in node.params if p.variadic), "nil")
@@ -167,10 +169,10 @@ class TypeEmitter:
             returns = self.emit(node.returns)
         return f"{_C}func({{{','.join(params)}}},{{{returns}}},{rest})"
 
-    def _tuple(self, node: t.TupleType) -> str:
+    def on_tuple(self, node: t.TupleType) -> str:
         return self.emit(node.members[0]) if node.members else _NIL
 
-    def _typeof(self, node: t.TypeofType) -> str:
+    def on_typeof(self, node: t.TypeofType) -> str:
         expr = node.expr
         if isinstance(expr, m.Name):
             found = self._annotation_of(expr.name)
@@ -182,20 +184,20 @@ class TypeEmitter:
         path = _dotted(expr)
         return f"{_C}of(function() return {path} end)" if path else _ANY
 
-    def _keyof(self, node: t.KeyofType) -> str:
+    def on_keyof(self, node: t.KeyofType) -> str:
         return f"{_C}keyof({self.emit(node.inner)})"
 
-    def _index(self, node: t.IndexType) -> str:
+    def on_index(self, node: t.IndexType) -> str:
         return f"{_C}index({self.emit(node.object)},{self.emit(node.key)})"
 
-    def _conditional(self, node: t.ConditionalType) -> str:
+    def on_conditional(self, node: t.ConditionalType) -> str:
         parts = (node.subject, node.bound, node.yes, node.no)
         return f"{_C}conditional({','.join(self.emit(part) for part in parts)})"
 
-    def _asserts(self, node: t.AssertsType) -> str:
+    def on_asserts(self, node: t.AssertsType) -> str:
         return _NIL
 
-    def _annotated_type(self, node: t.AnnotatedType) -> str:
+    def on_annotated_type(self, node: t.AnnotatedType) -> str:
         inner = self.emit(node.inner)
         rules: list[str] = []
         for validator in node.validators:
@@ -234,19 +236,19 @@ def _dotted(expr: object) -> str:
 
 
 _EMIT: Final[dict[type, Callable[..., str]]] = {
-    t.NameType: TypeEmitter._name,
-    t.LiteralType: TypeEmitter._literal,
-    t.OptionalType: TypeEmitter._optional,
-    t.UnionType: TypeEmitter._union,
-    t.IntersectionType: TypeEmitter._intersection,
-    t.ArrayType: TypeEmitter._array,
-    t.RecordType: TypeEmitter._record,
-    t.FunctionType: TypeEmitter._function,
-    t.TupleType: TypeEmitter._tuple,
-    t.TypeofType: TypeEmitter._typeof,
-    t.KeyofType: TypeEmitter._keyof,
-    t.IndexType: TypeEmitter._index,
-    t.ConditionalType: TypeEmitter._conditional,
-    t.AssertsType: TypeEmitter._asserts,
-    t.AnnotatedType: TypeEmitter._annotated_type,
+    t.NameType: TypeEmitter.on_name,
+    t.LiteralType: TypeEmitter.on_literal,
+    t.OptionalType: TypeEmitter.on_optional,
+    t.UnionType: TypeEmitter.on_union,
+    t.IntersectionType: TypeEmitter.on_intersection,
+    t.ArrayType: TypeEmitter.on_array,
+    t.RecordType: TypeEmitter.on_record,
+    t.FunctionType: TypeEmitter.on_function,
+    t.TupleType: TypeEmitter.on_tuple,
+    t.TypeofType: TypeEmitter.on_typeof,
+    t.KeyofType: TypeEmitter.on_keyof,
+    t.IndexType: TypeEmitter.on_index,
+    t.ConditionalType: TypeEmitter.on_conditional,
+    t.AssertsType: TypeEmitter.on_asserts,
+    t.AnnotatedType: TypeEmitter.on_annotated_type,
 }

@@ -83,7 +83,7 @@ class Eraser:
     def _declared(self, name: str) -> bool:
         return any(name in scope for scope in self.variables)
 
-    # Edits -------------------------------------------------------------------------------------------------------------
+    # Edits ----------------------------------------------------------------------------------------------------------
 
     def blank(self, start: int, end: int, text: str = " ") -> None:
         """Replace a span by `text` and the span's newlines."""
@@ -104,7 +104,7 @@ class Eraser:
         at, end, _ = self.edits[place]
         self.edits[place] = (at, end, text)
 
-    # Statements --------------------------------------------------------------------------------------------------------
+    # Statements -----------------------------------------------------------------------------------------------------
 
     def block(self, block: m.Block) -> None:
         if block.types:
@@ -145,7 +145,7 @@ class Eraser:
                 return
             left = found(self, left)
 
-    def _local(self, stat: m.Local) -> None:
+    def on_local(self, stat: m.Local) -> None:
         for value in stat.values:
             self.expr(value)
         for name in stat.names:
@@ -157,17 +157,17 @@ class Eraser:
         if self.track:
             self.variables[-1][name] = annotation
 
-    def _local_function(self, stat: m.LocalFunction) -> None:
+    def on_local_function(self, stat: m.LocalFunction) -> None:
         if self.track:
             self.variables[-1][stat.name] = None
         self.function(stat.function)
 
-    def _function_stat(self, stat: m.FunctionStat) -> None:
+    def on_function_stat(self, stat: m.FunctionStat) -> None:
         if isinstance(stat.target, m.Name):
             self.assigned.add(stat.target.name)
         self.function(stat.function)
 
-    def _assign(self, stat: m.Assign) -> None:
+    def on_assign(self, stat: m.Assign) -> None:
         for target in stat.targets:
             if isinstance(target, m.Name):
                 self.assigned.add(target.name)
@@ -175,36 +175,36 @@ class Eraser:
                 self.expr(target)
         self.exprs(stat.values)
 
-    def _call_stat(self, stat: m.CallStat) -> None:
+    def on_call_stat(self, stat: m.CallStat) -> None:
         self.expr(stat.call)
 
-    def _do(self, stat: m.Do) -> None:
+    def on_do(self, stat: m.Do) -> None:
         self.block(stat.body)
 
-    def _while(self, stat: m.While) -> None:
+    def on_while(self, stat: m.While) -> None:
         self.spends = True
         self.expr(stat.condition)
         self.insert(stat.body.start, " " + _BUDGET)
         self.block(stat.body)
 
-    def _repeat(self, stat: m.Repeat) -> None:
+    def on_repeat(self, stat: m.Repeat) -> None:
         self.spends = True
         self.insert(stat.body.start, " " + _BUDGET)
         self.block(stat.body)
         self.expr(stat.condition)
 
-    def _if(self, stat: m.If) -> None:
+    def on_if(self, stat: m.If) -> None:
         for clause in stat.clauses:
             self.expr(clause.condition)
             self.block(clause.body)
         if stat.orelse is not None:
             self.block(stat.orelse)
 
-    def _numeric_for(self, stat: m.NumericFor) -> None:
+    def on_numeric_for(self, stat: m.NumericFor) -> None:
         self.exprs(stat.bounds)
         self.loop((stat.variable,), stat.body)
 
-    def _generic_for(self, stat: m.GenericFor) -> None:
+    def on_generic_for(self, stat: m.GenericFor) -> None:
         self.exprs(stat.values)
         self.loop(stat.names, stat.body)
 
@@ -225,23 +225,23 @@ class Eraser:
         if self.track:
             self.variables.pop()
 
-    def _return(self, stat: m.Return) -> None:
+    def on_return(self, stat: m.Return) -> None:
         self.exprs(stat.values)
 
-    def _goto(self, stat: m.Goto) -> None:
+    def on_goto(self, stat: m.Goto) -> None:
         self.spends = True
         self.insert(stat.start, _BUDGET)
 
-    def _nothing(self, stat: m.Stat) -> None:
+    def on_nothing(self, stat: m.Stat) -> None:
         pass
 
-    def _type_decl(self, stat: m.TypeDecl) -> None:
+    def on_type_decl(self, stat: m.TypeDecl) -> None:
         self.blank(stat.start, stat.end, self.types.declaration(stat) + " ")
 
-    def _interface(self, stat: m.Interface) -> None:
+    def on_interface(self, stat: m.Interface) -> None:
         self.blank(stat.start, stat.end, self.types.interface(stat) + " ")
 
-    # Expressions: a handler gives back the operand on the left, for `follow` ---------------------------------------------
+    # Expressions: a handler gives back the operand on the left, for `follow` --------------------------------------
 
     def function(self, node: m.Function) -> None:
         if node.generics is not None:
@@ -264,17 +264,17 @@ class Eraser:
         if node.generics is not None:
             self.types.close()
 
-    def _function(self, node: m.Function) -> None:
+    def on_function(self, node: m.Function) -> None:
         self.function(node)
 
-    def _member(self, node: m.Member) -> m.Expr:
+    def on_member(self, node: m.Member) -> m.Expr:
         return node.object
 
-    def _index(self, node: m.Index) -> m.Expr:
+    def on_index(self, node: m.Index) -> m.Expr:
         self.expr(node.key)
         return node.object
 
-    def _call(self, node: m.Call) -> m.Expr | None:
+    def on_call(self, node: m.Call) -> m.Expr | None:
         self.spends = True
         if self.track and isinstance(node.function, m.Name) and node.function.name == "typeof" and self._typeof(node):
             return None
@@ -292,27 +292,27 @@ class Eraser:
         self.blank(node.start, node.end, self.types.value(found))
         return True
 
-    def _invoke(self, node: m.Invoke) -> m.Expr:
+    def on_invoke(self, node: m.Invoke) -> m.Expr:
         self.spends = True
         self.exprs(node.args)
         return node.object
 
-    def _paren(self, node: m.Paren) -> None:
+    def on_paren(self, node: m.Paren) -> None:
         self.expr(node.inner)
 
-    def _unary(self, node: m.Unary) -> None:
+    def on_unary(self, node: m.Unary) -> None:
         self.expr(node.operand)
 
-    def _binary(self, node: m.Binary) -> m.Expr:
+    def on_binary(self, node: m.Binary) -> m.Expr:
         self.expr(node.right)
         return node.left
 
-    def _vararg(self, node: m.Vararg) -> None:
+    def on_vararg(self, node: m.Vararg) -> None:
         if node.main:  # the emitted chunk has two arguments of its own in front
             self.vararg = True
             self.edits.append((node.start, node.end, "__w_va(...)"))
 
-    def _concat(self, node: m.Concat) -> None:
+    def on_concat(self, node: m.Concat) -> None:
         """A call of the helper, which knows how floats print, unless only literal strings are joined."""
         operands = node.operands
         if all(isinstance(operand, m.String) for operand in operands):
@@ -333,17 +333,17 @@ class Eraser:
         self.expr(last)
         self.insert(node.end, closing)
 
-    def _table(self, node: m.Table) -> None:
+    def on_table(self, node: m.Table) -> None:
         for item in node.items:
             if item.bracketed and item.key is not None:
                 self.expr(item.key)
             self.expr(item.value)
 
-    def _cast(self, node: m.Cast) -> m.Expr:
+    def on_cast(self, node: m.Cast) -> m.Expr:
         self.blank(node.expr.end, node.end)
         return node.expr
 
-    def _non_nil(self, node: m.NonNil) -> m.Expr:
+    def on_non_nil(self, node: m.NonNil) -> m.Expr:
         self.blank(node.expr.end, node.end)
         return node.expr
 
@@ -359,36 +359,36 @@ def _bare(expr: m.Expr) -> m.Expr:
 
 
 _STATS: Final[dict[type, Callable[..., None]]] = {
-    m.Local: Eraser._local,
-    m.LocalFunction: Eraser._local_function,
-    m.FunctionStat: Eraser._function_stat,
-    m.Assign: Eraser._assign,
-    m.CallStat: Eraser._call_stat,
-    m.Do: Eraser._do,
-    m.While: Eraser._while,
-    m.Repeat: Eraser._repeat,
-    m.If: Eraser._if,
-    m.NumericFor: Eraser._numeric_for,
-    m.GenericFor: Eraser._generic_for,
-    m.Return: Eraser._return,
-    m.Break: Eraser._nothing,
-    m.Goto: Eraser._goto,
-    m.Label: Eraser._nothing,
-    m.TypeDecl: Eraser._type_decl,
-    m.Interface: Eraser._interface,
+    m.Local: Eraser.on_local,
+    m.LocalFunction: Eraser.on_local_function,
+    m.FunctionStat: Eraser.on_function_stat,
+    m.Assign: Eraser.on_assign,
+    m.CallStat: Eraser.on_call_stat,
+    m.Do: Eraser.on_do,
+    m.While: Eraser.on_while,
+    m.Repeat: Eraser.on_repeat,
+    m.If: Eraser.on_if,
+    m.NumericFor: Eraser.on_numeric_for,
+    m.GenericFor: Eraser.on_generic_for,
+    m.Return: Eraser.on_return,
+    m.Break: Eraser.on_nothing,
+    m.Goto: Eraser.on_goto,
+    m.Label: Eraser.on_nothing,
+    m.TypeDecl: Eraser.on_type_decl,
+    m.Interface: Eraser.on_interface,
 }
 _EXPRS: Final[dict[type, Callable[..., m.Expr | None]]] = {
-    m.Vararg: Eraser._vararg,
-    m.Member: Eraser._member,
-    m.Index: Eraser._index,
-    m.Call: Eraser._call,
-    m.Invoke: Eraser._invoke,
-    m.Paren: Eraser._paren,
-    m.Unary: Eraser._unary,
-    m.Binary: Eraser._binary,
-    m.Concat: Eraser._concat,
-    m.Cast: Eraser._cast,
-    m.NonNil: Eraser._non_nil,
-    m.Table: Eraser._table,
-    m.Function: Eraser._function,
+    m.Vararg: Eraser.on_vararg,
+    m.Member: Eraser.on_member,
+    m.Index: Eraser.on_index,
+    m.Call: Eraser.on_call,
+    m.Invoke: Eraser.on_invoke,
+    m.Paren: Eraser.on_paren,
+    m.Unary: Eraser.on_unary,
+    m.Binary: Eraser.on_binary,
+    m.Concat: Eraser.on_concat,
+    m.Cast: Eraser.on_cast,
+    m.NonNil: Eraser.on_non_nil,
+    m.Table: Eraser.on_table,
+    m.Function: Eraser.on_function,
 }

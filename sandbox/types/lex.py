@@ -14,9 +14,10 @@ __all__ = ["MAX_SOURCE_BYTES", "SourceError", "Tokens", "line_starts", "tokenize
 #: A source longer than this is refused.
 MAX_SOURCE_BYTES: Final = 4 * 1024 * 1024
 
-KEYWORDS: Final = frozenset(
-    "and break do else elseif end false for function goto if in local nil not or repeat return then true until while".split()
-)
+KEYWORDS: Final = frozenset((
+    "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil",
+    "not", "or", "repeat", "return", "then", "true", "until", "while",
+))  # fmt: skip
 
 _TOKEN: Final = re.compile(
     r"""

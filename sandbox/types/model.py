@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias, Union
 from sandbox.types.lex import position
 from sandbox.types.model_types import Annotation, MethodType, TypeExpr, TypeParams
 
+
 class Constant(NamedTuple):
     """`nil`, `true` or `false`: `text` as written."""
 
@@ -387,7 +388,7 @@ class Chunk(NamedTuple):
 
 
 class CompiledSource(NamedTuple):
-    """What the front end makes of a source: `lua` is for `load(lua, "@" .. chunk, "t")` and called as `f(env, rt, ...)`.
+    """What the front end makes of a source: `lua` is for `load(lua, "@" .. chunk, "t")`, called as `f(env, rt, ...)`.
 
     Line n stays line n. `type_names` are the types declared at the top level, in order.
     """

@@ -38,7 +38,7 @@ class Parser(ExprParser):
 
     __slots__ = ()
 
-    # Blocks ------------------------------------------------------------------------------------------------------------
+    # Blocks ---------------------------------------------------------------------------------------------------------
 
     def function_block(self) -> m.Block:
         body = self.block()
@@ -125,7 +125,7 @@ class Parser(ExprParser):
                 message = f"goto '{name}' jumps into the scope of a local: declare it before the goto or in a do-block"
                 raise self.error(message, offset)
 
-    # Statements --------------------------------------------------------------------------------------------------------
+    # Statements -----------------------------------------------------------------------------------------------------
 
     def return_statement(self) -> m.Return:
         start = self.starts[self.i]
@@ -278,6 +278,8 @@ class Parser(ExprParser):
     def expression_statement(self) -> m.Stat:
         i = self.i
         start = self.starts[i]
+        if self.kinds[i] != "name" and self.kinds[i] != "(":
+            self.fail("a statement")
         first = self.suffixed()
         kind = self.kinds[self.i]
         if kind == "=" or kind == ",":  # noqa: PLR1714  measurably faster
@@ -299,7 +301,7 @@ class Parser(ExprParser):
         if not isinstance(target, m.Name | m.Member | m.Index):
             raise self.error("cannot assign to this expression: expected a variable or a field", target.start)
 
-    # Declarations of types ---------------------------------------------------------------------------------------------
+    # Declarations of types ------------------------------------------------------------------------------------------
 
     def type_declaration(self) -> m.TypeDecl:
         start = self.starts[self.i]

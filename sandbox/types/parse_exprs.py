@@ -100,9 +100,8 @@ class ExprParser(TypeParser):
         while True:
             i = self.i
             kind = self.kinds[i]
-            if kind == "name" and self.texts[i] == "as":
-                self.i = i + 1
-            elif kind == "::" and not (self.kinds[i + 1] == "name" and self.kinds[i + 2] == "::"):
+            label = kind == "::" and self.kinds[i + 1] == "name" and self.kinds[i + 2] == "::"
+            if (kind == "::" and not label) or (kind == "name" and self.texts[i] == "as"):
                 self.i = i + 1
             elif kind == "!" and self.kinds[i + 1] != "=":
                 self.i = i + 1
@@ -138,7 +137,7 @@ class ExprParser(TypeParser):
                 raise self.error("cannot use '...' outside a function with a '...' parameter", start)
             self.i = i + 1
             return m.Vararg(start, self.ends[i], self.function.main)
-        self.fail("an expression")
+        raise self.unexpected("an expression")
 
     def suffixed(self) -> m.Expr:
         """A name or parenthesis with its fields, indices and calls."""
@@ -155,7 +154,7 @@ class ExprParser(TypeParser):
             self.close(")", "(", start)
             left = m.Paren(start, ends[self.i - 1], inner)
         else:
-            self.fail("a statement" if self.depth == 0 else "an expression")
+            self.fail("a variable or a parenthesis")
         while True:
             i = self.i
             kind = kinds[i]

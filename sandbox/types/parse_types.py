@@ -203,7 +203,7 @@ class TypeParser(Cursor):
             return params[0].type
         if returns and not any(p.name for p in params):
             return m.TupleType(start, end, tuple(p.type for p in params))
-        self.fail("'->' and the returns of a function type")
+        raise self.unexpected("'->' and the returns of a function type")
 
     def param_types(self) -> tuple[m.ParamType, ...]:
         params: list[m.ParamType] = []

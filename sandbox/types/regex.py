@@ -157,8 +157,11 @@ class _Reader:
         self.depth = 0
         self.flags: frozenset[str] = frozenset()
 
+    def error(self, problem: str) -> RegexError:
+        return RegexError(f"{problem} in regular expression {self.text!r}")
+
     def fail(self, problem: str) -> NoReturn:
-        raise RegexError(f"{problem} in regular expression {self.text!r}")
+        raise self.error(problem)
 
     def more(self, *texts: str) -> bool:
         """Take one of these texts if it is next."""
@@ -317,7 +320,7 @@ class _Reader:
                 return ((int(digits, 8), int(digits, 8)),)
         elif char and (not char.isascii() or not char.isalnum()):
             return ((ord(char), ord(char)),)
-        self.fail(f"invalid escape sequence \\{char}")
+        raise self.error(f"invalid escape sequence \\{char}")
 
     def hexadecimal(self) -> Ranges:
         if self.more("{"):
@@ -346,7 +349,8 @@ class _Reader:
                 ranges += self.posix()
                 continue
             low = self.member()
-            if len(low) == 1 and low[0][0] == low[0][1] and self.peek() == "-" and self.text[self.i + 1 : self.i + 2] != "]":
+            single = len(low) == 1 and low[0][0] == low[0][1]
+            if single and self.peek() == "-" and self.text[self.i + 1 : self.i + 2] != "]":
                 self.i += 1
                 high = self.member()
                 if len(high) != 1 or high[0][0] != high[0][1] or high[0][0] < low[0][0]:
