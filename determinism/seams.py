@@ -39,7 +39,8 @@ class Clock(Protocol):
 
     def cpu_s(self) -> float:
         """Seconds for CPU budgets: real ones when live; in a simulation each look counts as a fixed step, so that
-        where a budget ends depends on the work done and not on the machine."""
+        where a budget ends depends on the work done and not on the machine.
+        """
 
     def zone(self) -> str:
         """IANA name of the local time zone (`UTC` where it is unknown)."""

@@ -73,3 +73,11 @@ def test_history_wall_time_may_go_back_but_monotonic_never() -> None:
     clock.set(11 * NS)
     assert clock.wall_ns() == 11 * NS
     assert clock.monotonic_s() == 4
+
+
+@pytest.mark.parametrize("make", [VirtualClock, HistoryClock])
+def test_processor_time_grows_with_looks_and_not_with_the_machine(make: type[VirtualClock | HistoryClock]) -> None:
+    one, two = make(), make()
+    looks = [one.cpu_s() for _ in range(3)]
+    assert looks == [two.cpu_s() for _ in range(3)]
+    assert looks == sorted(set(looks))

@@ -44,6 +44,11 @@ def test_monotonic_time_outside_a_run_never_goes_back() -> None:
     assert clock.monotonic_s() <= clock.monotonic_s()
 
 
+def test_processor_time_never_goes_back() -> None:
+    clock = SystemClock()
+    assert clock.cpu_s() <= clock.cpu_s()
+
+
 def test_zone_follows_tz(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", ":Europe/Rome")
     assert SystemClock().zone() == "Europe/Rome"
