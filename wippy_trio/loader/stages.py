@@ -331,6 +331,6 @@ def last_wins(entries: Iterable[Entry]) -> Loaded:
         before = found.pop(entry.id, None)
         found[entry.id] = entry
         if before is not None:
-            message = f"entry {entry.id} is defined twice; this definition wins over {before.position}"
+            message = f"entry {entry.id} is defined twice; this definition wins over {before.position or 'the first'}"
             problems.append(ConfigError(message, entry.position))
     return Loaded(tuple(found.values()), tuple(problems))
