@@ -106,11 +106,11 @@ def test_variables(tmp_path: Path) -> None:
         "a: {port: '${port}', url: '${url}/x', home: '${home}', raw: '$${port}', list: ['${host}'],"
         " def: '${env:NONE|d}', entry: '${PORT|1}'}\n"
     )
-    config = config_of(tmp_path, text, env={"HOME": "/root"})
+    config = config_of(tmp_path, text, env={"HOME": "/srv"})
     assert config.section("a") == {
         "port": 8085,
         "url": "http://localhost:8085/x",
-        "home": "/root",
+        "home": "/srv",
         "raw": "${port}",
         "list": ["localhost"],
         "def": "d",

@@ -83,14 +83,14 @@ def test_any_text_is_handled(text: str) -> None:
 
 
 def test_configuration_placeholders() -> None:
-    values: dict[str, Any] = {"port": 8080, "env:HOME": "/root", "flag": True}
+    values: dict[str, Any] = {"port": 8080, "env:HOME": "/srv", "flag": True}
 
     def replace(name: str, default: str | None) -> Any:
         return values.get(name, default)
 
     assert replace_placeholders("${port}", replace) == 8080
     assert replace_placeholders(":${port}/${flag}", replace) == ":8080/true"
-    assert replace_placeholders("${env:HOME}/x", replace) == "/root/x"
+    assert replace_placeholders("${env:HOME}/x", replace) == "/srv/x"
     assert replace_placeholders("$${port} ${gone|d} ${gone}", replace) == "${port} d ${gone}"
     with pytest.raises(InvalidError, match="does not end"):
         replace_placeholders("${port", replace)
