@@ -3,8 +3,8 @@
 Asked for: modules, public classes, public functions and methods. Not asked for: dunders; a method that a documented
 base class or Protocol of ours names too (the contract stands there); the bodies of a Protocol (its class speaks for
 them); handlers declared by a decorator of their module (`@MODULE.waiting("store.get")`: the operation is the name);
-nested functions; properties and methods of one line, which are their own description; and the methods of a parser,
-each of which reads the rule it is named after.
+nested functions; properties and methods of one line, which are their own description; the methods of a parser,
+each of which reads the rule it is named after; and `on_<node>` methods of a visitor, which are named after the node.
 """
 
 import ast
@@ -61,6 +61,7 @@ def undocumented(tree: ast.Module, contracts: frozenset[str]) -> list[tuple[int,
                 and not ast.get_docstring(item)
                 and not _is_plain(item)
                 and item.name not in contracts
+                and not item.name.startswith("on_")
             ]
     return found
 

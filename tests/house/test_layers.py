@@ -111,8 +111,6 @@ ALLOWED = {
     ("wippy_trio/system/machine.py", "os"): "the system module tells of the machine and the process",
     ("wippy_trio/system/machine.py", "platform"): "the system module tells of the machine and the process",
     ("wippy_trio/modules/exec.py", "signal"): "names of signals",
-    ("wippy_trio/app/app.py", "signal"): "the program stops on signals",
-    ("wippy_trio/app/app.py", "trio.open_signal_receiver"): "the program stops on signals",
     ("wippy_trio/cli/run.py", "signal"): "the program stops on signals",
     ("wippy_trio/cli/run.py", "trio.open_signal_receiver"): "the program stops on signals",
     ("wippy_trio/cli/run.py", "os"): "where the program was started, and how it exits",

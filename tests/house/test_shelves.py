@@ -2,14 +2,16 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.house import source
+from wippy_trio.app import catalogue
 
-CATALOGUE = source.ROOT / "wippy_trio" / "app" / "catalogue.py"
 STATUS = source.ROOT / "docs" / "reference" / "status.md"
+BUILT_STATES = {"works", "partly", "stored"}
 
 #: Helpers that two shelf files share would make them acquainted, so a shelf holds nothing else than its goods.
 SHELVES = {"kinds": "KINDS", "modules": "MODULE"}
@@ -52,6 +54,11 @@ def _first_texts(tree: ast.Module, call: str) -> list[str]:
     ]
 
 
+def _names(shelf: str, path: Path) -> list[str]:
+    """The kinds or the module that a shelf file declares."""
+    return _first_texts(source.tree(path), "Kind" if shelf == "kinds" else "Module")
+
+
 @named
 def test_it_declares_what_it_offers(shelf: str, path: Path) -> None:
     assert SHELVES[shelf] in _assigned(source.tree(path)), f"{source.shown(path)} has no {SHELVES[shelf]}"
@@ -65,11 +72,10 @@ def test_it_has_a_test(shelf: str, path: Path) -> None:
 
 @named
 def test_it_is_in_the_catalogue(shelf: str, path: Path) -> None:
-    if not CATALOGUE.exists():
-        pytest.skip("app/catalogue.py is not there: nothing is put together yet")
-    imported = {name for _, name in source.imports(source.tree(CATALOGUE))}
-    me = f"wippy_trio.{shelf}.{path.stem}"
-    assert any(name == me or name.startswith(me + ".") for name in imported), f"{me} is missing in app/catalogue.py"
+    names, listed = _names(shelf, path), catalogue.KINDS if shelf == "kinds" else catalogue.MODULES
+    me = source.dotted(path)
+    assert names
+    assert not (missing := [name for name in names if listed.get(name) != me]), f"add to app/catalogue.py: {missing}"
 
 
 @named
@@ -92,47 +98,41 @@ def test_every_lua_half_has_a_python_half() -> None:
     assert not orphans
 
 
+@pytest.mark.parametrize("listed", [catalogue.KINDS, catalogue.MODULES], ids=["kinds", "modules"])
+def test_the_catalogue_names_what_is_there(listed: Mapping[str, str]) -> None:
+    shelves = {source.dotted(path): _names(shelf, path) for shelf, path in GOODS}
+    missing = [f"{name} in {place}" for name, place in listed.items() if name not in shelves.get(place, ())]
+    assert not missing, f"in app/catalogue.py, but not on a shelf: {missing}"
+
+
 def test_the_catalogue_is_a_list_a_reader_can_see() -> None:
-    if not CATALOGUE.exists():
-        pytest.skip("app/catalogue.py is not there: nothing is put together yet")
-    clever = re.findall(r"importlib|pkgutil|iter_modules|entry_points|__import__|globals\(\)", source.text(CATALOGUE))
+    text = source.text(source.ROOT / "wippy_trio" / "app" / "catalogue.py")
+    clever = re.findall(r"pkgutil|iter_modules|entry_points|__import__|globals\(\)|glob\(", text)
     assert not clever, "no scanning: name every kind and module"
 
 
-def status_rows() -> dict[str, str]:
-    """Name -> state, of every table row of docs/reference/status.md that begins with names in backticks."""
-    rows: dict[str, str] = {}
-    for line in source.text(STATUS).splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) >= 2:
-            for name in re.findall(r"`([^`]+)`", cells[0]):
-                rows[name] = cells[1]
-    return rows
+def test_nothing_is_both_built_and_unbuilt() -> None:
+    assert not catalogue.UNBUILT_KINDS & set(catalogue.KINDS)
+    assert not catalogue.UNBUILT_MODULES & set(catalogue.MODULES)
 
 
-STATES = {"works", "partly", "stored", "not yet"}
+def status_rows(heading: str) -> dict[str, str]:
+    """Name -> state, of the table below `heading` in docs/reference/status.md."""
+    _, _, below = source.text(STATUS).partition(f"## {heading}\n")
+    section = below.partition("\n## ")[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) \|", section, re.MULTILINE))
 
 
-def test_every_state_is_one_of_the_known() -> None:
-    assert set(status_rows().values()) <= STATES
+TABLES = [
+    ("Entry kinds", catalogue.KINDS, catalogue.UNBUILT_KINDS),
+    ("Lua modules", catalogue.MODULES, catalogue.UNBUILT_MODULES),
+]
 
 
-@named
-def test_the_docs_tell_its_state(shelf: str, path: Path) -> None:
-    tree = source.tree(path)
-    names = _first_texts(tree, "Kind") if shelf == "kinds" else _first_texts(tree, "Module")
-    rows = status_rows()
-    silent = [name for name in names if rows.get(name, "not yet") == "not yet"]
-    assert not silent, f"docs/reference/status.md must tell the state of {silent}"
-
-
-def test_what_the_docs_call_working_is_on_the_shelf() -> None:
-    if not CATALOGUE.exists():
-        pytest.skip("app/catalogue.py is not there: nothing is put together yet")
-    text = "\n".join(source.text(path) for _, path in GOODS)
-    boasts = [
-        name
-        for name, state in status_rows().items()
-        if state in {"works", "partly", "stored"} and f'"{name}"' not in text and f"'{name}'" not in text
-    ]
-    assert not boasts, f"not on a shelf, yet docs/reference/status.md says they are there: {boasts}"
+@pytest.mark.parametrize(("heading", "built", "unbuilt"), TABLES, ids=["kinds", "modules"])
+def test_the_docs_tell_the_state_of_everything(heading: str, built: Mapping[str, str], unbuilt: frozenset[str]) -> None:
+    rows = status_rows(heading)
+    assert set(rows.values()) <= {*BUILT_STATES, "not yet"}
+    assert sorted(rows) == sorted({*built, *unbuilt})
+    wrong = [name for name, state in rows.items() if (state in BUILT_STATES) != (name in built)]
+    assert not wrong, f"docs/reference/status.md and app/catalogue.py differ on {wrong}"
