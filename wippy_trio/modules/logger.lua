@@ -1,7 +1,7 @@
 -- The `logger` module: the module itself is a Logger.
-local sys = ...
+local sys, K = ...
 local type, tostring, next, select, setmetatable = type, tostring, next, select, setmetatable
-local getinfo = debug.getinfo
+local pcall, error, smatch, tonumber = pcall, error, string.match, tonumber
 local enabled, write = sys.raw("logger.enabled"), sys.immediate("logger.write")
 
 local kept = setmetatable({}, { __mode = "k" }) -- logger -> {name, fields}
@@ -30,7 +30,11 @@ local function add_fields(into, fields)
   for k, v in next, fields do
     if type(k) == "string" then
       local t = type(v)
-      if t == "string" or t == "number" or t == "boolean" or t == "table" then into[k] = v else into[k] = tostring(v) end
+      if t == "string" or t == "number" or t == "boolean" or (t == "table" and not K.is_object(v)) then
+        into[k] = v
+      else
+        into[k] = tostring(v)
+      end
     end
   end
   return into
@@ -53,8 +57,8 @@ local function level_method(level, name)
       all = add_fields(add_fields({}, all), fields)
       if failure then all.error = failure end
     end
-    local info = getinfo(2, "l")
-    write(level, info and info.currentline or 0, state.name, message, all)
+    local _, where = pcall(error, "", 3) -- "chunk:line: " of the caller; there is no debug library here
+    write(level, tonumber(smatch(where, ":(%d+): $")) or 0, state.name, message, all)
   end
 end
 level_method(0, "debug")

@@ -115,12 +115,13 @@ def exit_node(call: Call, code: int = 0) -> bool:
 
 @MODULE.immediate("system.modules")
 def modules(call: Call) -> list[dict[str, object]]:
-    """The Lua modules of this node."""
+    """The Lua modules in use on this node."""
     _require(call, "system.read", "modules")
-    held: dict[str, Module] = call.runtime.engine.modules
+    held: dict[str, Module | None] = call.runtime.engine._modules  # noqa: SLF001 - it has no other face yet
     return [
         {"name": name, "description": _description(module), "class": sorted(module.classes)}
         for name, module in sorted(held.items())
+        if module is not None
     ]
 
 
