@@ -114,7 +114,10 @@ class ClientConnection:
                 event = self._machine.next_event()
                 if event is not h11.NEED_DATA:
                     return cast("h11.Event | type[h11.PAUSED]", event)
-                self._machine.receive_data(await self._stream.receive_some(READ_BYTES))
+                data = await self._stream.receive_some(READ_BYTES)
+                if not data and self._machine.their_state is h11.SEND_RESPONSE:
+                    raise ConnectionLostError("EOF")
+                self._machine.receive_data(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as problem:
                 raise ConnectionLostError("connection reset by peer") from problem
             except h11.RemoteProtocolError as problem:

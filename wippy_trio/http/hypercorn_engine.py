@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -44,7 +44,7 @@ class HypercornEngine:
         from hypercorn.trio.tcp_server import TCPServer
 
         guarded = _GuardedStream(link)
-        self._config.keep_alive_timeout = link.limits.idle_s
+        self._config.keep_alive_timeout = math.inf  # _GuardedStream measures silence, heads apart from gaps
         self._config.h11_max_incomplete_size = link.limits.header_bytes
 
         async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
@@ -53,19 +53,12 @@ class HypercornEngine:
             elif scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1011})
 
-        with trio.CancelScope() as whole:
-            link.idle_scope = whole if link.draining else None
-            guarded.on_idle = lambda: _stop_when_draining(link, whole)
+        with guarded.whole:
+            link.idle_scope = guarded.whole
             try:
                 await TCPServer(ASGIWrapper(app), self._config, self._context, {}, guarded).run()  # type: ignore[arg-type]
             except* (trio.BrokenResourceError, trio.ClosedResourceError, ClientGoneError):
                 pass
-
-
-def _stop_when_draining(link: Link, whole: trio.CancelScope) -> None:
-    link.idle_scope = whole
-    if link.draining:
-        whole.cancel()
 
 
 class _Address:
@@ -96,7 +89,8 @@ class _GuardedStream(trio.abc.Stream):
         self._deadline = trio.current_time() + link.limits.idle_s
         self._idle = True
         self._requests = 0
-        self.on_idle: Callable[[], None] = lambda: None
+        self._input_ended = False
+        self.whole = trio.CancelScope()
         self.socket = _Address(link.remote_address)
         if link.secure:
             inner: Any = link.stream
@@ -115,7 +109,13 @@ class _GuardedStream(trio.abc.Stream):
         if self._requests == 0:
             self._idle = True
             self._move(trio.current_time() + self._limits.idle_s)
-            self.on_idle()
+            self._link.idle_scope = self.whole
+            self._end_if_nothing_is_left()
+
+    def _end_if_nothing_is_left(self) -> None:
+        # hypercorn's own idle task would keep the connection's nursery open.
+        if self._requests == 0 and (self._input_ended or self._link.draining):
+            self.whole.cancel()
 
     def _move(self, deadline: float) -> None:
         self._deadline = deadline
@@ -132,13 +132,19 @@ class _GuardedStream(trio.abc.Stream):
             if data and self._idle:
                 self._idle = False
                 self._deadline = trio.current_time() + self._limits.header_s
+            if not data:
+                self._input_ended = True
+                self._end_if_nothing_is_left()
             return data
+        self._input_ended = True
+        self._end_if_nothing_is_left()
         raise trio.ClosedResourceError("no request in time")
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         with trio.move_on_after(self._limits.write_stall_s) as scope:
             await self._link.stream.send_all(bytes(data))
         if scope.cancelled_caught:
+            await trio.aclose_forcefully(cast(trio.abc.AsyncResource, self._link.stream))
             raise trio.BrokenResourceError("client does not take the response")
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -160,6 +166,7 @@ class _Turn:
         self._receive = receive
         self._send = send
         self.body_ended = False
+        self.response_ended = False
         self.start_watching: Callable[[], None] = lambda: None
 
     async def serve(self) -> None:
@@ -238,7 +245,7 @@ class _Turn:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self.exchange.response.ended:
+        if not self.response_ended:
             self.exchange.cancel_scope.cancel()
 
     async def start(self, status: int, headers: Headers, data: bytes, *, final: bool) -> None:
@@ -255,5 +262,6 @@ class _Turn:
 
     async def send(self, data: bytes, *, final: bool) -> None:
         """`ResponseSink.send`."""
+        self.response_ended = final  # hypercorn reports a disconnect as soon as the last byte is out
         if data or final:
             await self._send({"type": "http.response.body", "body": data, "more_body": not final})

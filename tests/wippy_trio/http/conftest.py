@@ -134,7 +134,7 @@ class Served:
         self.server, self.environment, self.log = server, environment, log
 
     async def connect(self) -> Any:
-        host, _, port = self.server.address.rpartition(":")
+        port = self.server.address.rpartition(":")[2]
         return await self.environment.network.connect("127.0.0.1", int(port))
 
     async def talk(self, data: bytes) -> bytes:

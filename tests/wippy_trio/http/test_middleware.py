@@ -16,7 +16,9 @@ async def hello(exchange: Exchange) -> None:
     await exchange.response.write(b"hello")
 
 
-def wrapped(environment, name: str, options: dict[str, str] | None = None, handler: Handler = hello, **context: Any):
+def wrapped(
+    environment, name: str, options: dict[str, str] | None = None, handler: Handler = hello, **context: Any
+) -> Handler:
     [middleware] = build_chain([name], options or {}, MiddlewareContext(environment.clock, **context))
     return middleware(handler)
 

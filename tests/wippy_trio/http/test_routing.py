@@ -5,7 +5,7 @@ import pytest
 from wippy_trio.core.errors import ConflictError, InvalidError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.http.exchange import Exchange, Handler
-from wippy_trio.http.routing import EndpointSpec, MountSpec, RouterSpec, build_table, clean_path, parse_path
+from wippy_trio.http.routing import EndpointSpec, MountSpec, RouterSpec, RouteTable, build_table, clean_path, parse_path
 
 
 def endpoint(text: str, mark: str = "") -> EndpointSpec:
@@ -19,7 +19,7 @@ def endpoint(text: str, mark: str = "") -> EndpointSpec:
     return EndpointSpec(EntryId("app", text), method, path, EntryId("app", "f"), handler)
 
 
-def table_of(*texts: str, prefix: str = "", mounts: tuple[MountSpec, ...] = (), **more: Any):
+def table_of(*texts: str, prefix: str = "", mounts: tuple[MountSpec, ...] = (), **more: Any) -> RouteTable:
     return build_table(
         [RouterSpec(EntryId("app", "r"), prefix, endpoints=tuple(endpoint(text) for text in texts), **more)], mounts
     )

@@ -27,7 +27,7 @@ async def test_an_address_in_use(environment, autojump_clock) -> None:
         first = HttpServer("127.0.0.1:99", handler, environment, ServerOptions())
         await nursery.start(first.serve)
         second = HttpServer("127.0.0.1:99", handler, environment, ServerOptions())
-        with pytest.raises(UnavailableError, match="cannot listen on 127.0.0.1:99"):
+        with pytest.raises(UnavailableError, match=r"cannot listen on 127\.0\.0\.1:99"):
             await second.serve()
         with pytest.raises(UnavailableError):
             _ = second.address

@@ -1,10 +1,12 @@
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from wippy_trio.core.errors import InternalError, InvalidError
 from wippy_trio.http.streams import BytesStream, Scanner, SourceStream, StreamInfo
 
 
-def reader(data: bytes, step: int):
+def reader(data: bytes, step: int) -> Callable[[int], Awaitable[bytes]]:
     pieces = [data[start : start + step] for start in range(0, len(data), step)]
 
     async def read(max_bytes: int) -> bytes:
@@ -66,7 +68,7 @@ async def tokens(data: bytes, split: str, step: int) -> list[bytes]:
         ("lines", b"", []),
         ("words", b"  one two\n\tthree ", [b"one", b"two", b"three"]),
         ("bytes", b"ab", [b"a", b"b"]),
-        ("runes", "aé€😀".encode(), ["a".encode(), "é".encode(), "€".encode(), "😀".encode()]),
+        ("runes", "aé€😀".encode(), [b"a", "é".encode(), "€".encode(), "😀".encode()]),
         ("runes", b"\xffa\xe2\x82", ["\ufffd".encode(), b"a", "\ufffd".encode(), "\ufffd".encode()]),
     ],
 )
