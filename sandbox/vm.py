@@ -6,7 +6,7 @@ host operation given to the constructor or a command returned by `run`. Source: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -41,7 +41,6 @@ class Vm:
     Args:
         host: answers immediate operations. `host(0)` is the monotonic time in seconds; `host(index, actor, ...)`
             returns `(status, value...)` with status 0 (values), 1 (nil and an error) or 2 (raise).
-        operations: names of the operations; index in Lua = position + 1.
         random: floats in [0, 1) for `math.random`.
         memory_bytes: limit of the VM's heap.
     """
@@ -49,7 +48,6 @@ class Vm:
     def __init__(
         self,
         host: HostFunction,
-        operations: Sequence[str],
         random: Callable[[], float],
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
     ) -> None:
@@ -63,8 +61,7 @@ class Vm:
             max_memory=memory_bytes,
         )
         boot = self._lua.execute(_prelude("boot"))
-        ops = self._lua.table_from({name.encode(): index for index, name in enumerate(operations, 1)})
-        kernel = self._kernel = boot(host, ops, random)
+        kernel = self._kernel = boot(host, random)
         load = kernel[b"load_prelude"]
         for name in _FILES:
             if name == "types" and not (files("sandbox") / "prelude" / "types.lua").is_file():
@@ -87,13 +84,22 @@ class Vm:
         self._drop = kernel[b"drop"]
         self._add_module = kernel[b"add_module"]
 
-    def add_module(self, name: str, source: bytes, *, always: bool = False) -> None:
-        """Load a module's Lua half; `always` makes it a global of every unit.
+    def add_module(
+        self, name: str, source: bytes, operations: Mapping[str, int] | None = None, *, always: bool = False
+    ) -> None:
+        """Load a module's Lua half.
+
+        Args:
+            name: what `require` is given.
+            source: the Lua half.
+            operations: operation name -> index given to the host function.
+            always: make it a global of every unit defined from now on.
 
         Raises:
             LupaError: the source does not compile or fails while loading (a bug of ours).
         """
-        self._add_module(name.encode(), source, f"module {name}".encode(), always)
+        ops = self._lua.table_from({key.encode(): index for key, index in (operations or {}).items()})
+        self._add_module(name.encode(), source, f"module {name}".encode(), always, ops)
 
     def define(
         self,

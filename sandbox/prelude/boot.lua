@@ -1,7 +1,6 @@
 -- First chunk of a VM: makes the kernel table and loads the other files of this folder into it.
-return function(host, ops, random)
+return function(host, random)
   local K = { host = host, ops = {}, random = random }
-  for name, index in pairs(ops) do K.ops[name] = index end
   local load = load
   function K.load_prelude(name, text)
     local chunk, problem = load(text, "=kernel/" .. name, "t")

@@ -61,6 +61,19 @@ function K.traceback(co)
   return concat(kept, "\n")
 end
 
+-- Entry and line of the code `level` calls up, skipping the kernel's own and module code.
+local getinfo = debug.getinfo
+function K.where(level)
+  for l = level + 1, level + 12 do
+    local info = getinfo(l, "Sl")
+    if not info then break end
+    if info.currentline > 0 and not sfind(info.short_src, "^kernel/") and not sfind(info.short_src, "^module ") then
+      return info.short_src .. ":" .. info.currentline
+    end
+  end
+  return ""
+end
+
 -- errors -----------------------------------------------------------------------------------------------------------
 local Error
 local methods = {}

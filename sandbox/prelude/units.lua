@@ -36,7 +36,8 @@ end
 
 -- A module's Lua half: a chunk called with the kernel's system table; it returns the module's table.
 -- `always` puts it into every unit's globals, as the reference does with process, payload, ...
-function K.add_module(name, text, chunkname, always)
+function K.add_module(name, text, chunkname, always, ops)
+  for op, index in next, ops do K.ops[op] = index end
   local chunk, problem = load(text, "=" .. chunkname, "t")
   if not chunk then error(problem, 0) end
   local lib = chunk(K.sys, K)

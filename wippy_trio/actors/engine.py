@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -60,33 +60,32 @@ class Engine:
 
     Args:
         environment: the seams.
-        modules: every Lua module of the catalogue.
-        unbuilt: names of modules of the reference that are not built yet: they load, and fail when used.
+        find_module: the Lua module of a name, None for an unknown one; asked once, at its first use.
+        always: modules that are globals of every unit.
         limits: bounds of the sandbox.
     """
 
     def __init__(
         self,
         environment: Environment,
-        modules: Iterable[Module],
-        unbuilt: Iterable[str] = (),
+        find_module: Callable[[str], Module | None],
+        always: Sequence[str] = (),
         limits: Limits | None = None,
     ) -> None:
         self.environment = environment
         self.limits = limits or Limits()
-        self.modules: dict[str, Module] = {module.name: module for module in modules}
-        self._unbuilt = frozenset(unbuilt)
-        for name in sorted(self._unbuilt):
-            self.modules.setdefault(name, Module(name, classes=(), prelude=""))
-        self.operations: tuple[Operation, ...] = tuple(
-            operation for module in self.modules.values() for operation in module.operations.values()
-        )
+        self.always = tuple(always)
+        self._find_module = find_module
+        self._modules: dict[str, Module | None] = {}
+        #: Every operation of the modules in use; an operation's index in Lua is its position + 1.
+        self.operations: list[Operation] = []
         self._runtime: Runtime | None = None
         self._nursery: trio.Nursery | None = None
         self._entries: dict[EntryId, Entry] = {}
         self._units: dict[EntryId, Unit] = {}
         self._next_unit = 0
         self._preludes: dict[str, bytes] = {}
+        self._first_operation: dict[str, int] = {}
         self.interruption: BaseException | None = None
 
     @property
@@ -106,20 +105,30 @@ class Engine:
             self._nursery.cancel_scope.cancel()
 
     # modules ---------------------------------------------------------------------------------------------------
+    def module(self, name: str) -> Module | None:
+        """The module of that name; its operations are numbered at its first use."""
+        if name not in self._modules:
+            module = self._modules[name] = self._find_module(name)
+            if module is not None:
+                self._first_operation[name] = len(self.operations) + 1
+                self.operations.extend(module.operations.values())
+        return self._modules[name]
+
+    def operation_indices(self, module: Module) -> dict[str, int]:
+        """Operation name -> index in Lua."""
+        first = self._first_operation[module.name]
+        return {name: first + at for at, name in enumerate(module.operations)}
+
     def prelude(self, module: Module) -> bytes:
         """Text of a module's Lua half."""
         text = self._preludes.get(module.name)
         if text is None:
-            if module.name in self._unbuilt:
-                text = _UNBUILT.replace("MODULE", module.name).encode()
-            else:
+            if module.prelude:
                 text = (files(module.package) / module.prelude).read_bytes()
+            else:
+                text = _UNBUILT.replace("MODULE", module.name).encode()
             self._preludes[module.name] = text
         return text
-
-    def module_needs(self, name: str) -> tuple[str, ...]:
-        """Modules that must be loaded before `name`."""
-        return self.modules[name].needs
 
     # units -----------------------------------------------------------------------------------------------------
     def add_entry(self, entry: Entry) -> None:
@@ -172,7 +181,7 @@ class Engine:
             raise InvalidError(message)
         modules: dict[str, str] = {}
         for name in _names(entry, "modules"):
-            if name not in self.modules:
+            if self.module(name) is None:
                 if name in BUILT_IN:
                     continue
                 message = f"{entry.id}: unknown module '{name}' (field modules)"

@@ -46,7 +46,7 @@ class Shard:
         self._next_actor = 0
         self._event = trio.Event()
         self._awake = False
-        self._operations: tuple[Operation, ...] = engine.operations
+        self._operations: list[Operation] = engine.operations
         self._cpu_s: Callable[[], float] = engine.environment.clock.cpu_s
         self.vm = self._new_vm()
 
@@ -56,22 +56,24 @@ class Shard:
 
     def _new_vm(self) -> Vm:
         entropy = self.engine.environment.entropy.fork(f"lua/{self.name}")
-        names = [operation.name for operation in self._operations]
-        vm = Vm(self._host, names, entropy.random, self._memory_bytes)
+        vm = Vm(self._host, entropy.random, self._memory_bytes)
         self._units.clear()
         self._modules.clear()
-        for module in self.engine.modules.values():
-            if module.always:
-                self._need_module(vm, module.name)
+        for name in self.engine.always:
+            self._need_module(vm, name)
         return vm
 
     def _need_module(self, vm: Vm, name: str) -> None:
-        if name not in self._modules:
-            module = self.engine.modules[name]
-            for needed in self.engine.module_needs(name):
-                self._need_module(vm, needed)
-            vm.add_module(name, self.engine.prelude(module), always=module.always)
-            self._modules.add(name)
+        if name in self._modules:
+            return
+        module = self.engine.module(name)
+        assert module is not None, name
+        self._modules.add(name)
+        for needed in module.needs:
+            self._need_module(vm, needed)
+        vm.add_module(
+            name, self.engine.prelude(module), self.engine.operation_indices(module), always=name in self.engine.always
+        )
 
     # actors ----------------------------------------------------------------------------------------------------
     def new_actor(self, pid: str) -> LuaActor:
@@ -90,7 +92,7 @@ class Shard:
         if unit.number not in self._units:
             for imported in unit.imports.values():
                 self.ensure(imported)
-            for name in unit.modules:
+            for name in unit.modules.values():
                 self._need_module(self.vm, name)
             aliases = {alias: imported.number for alias, imported in unit.imports.items()}
             problem = self.vm.define(unit.number, unit.name, unit.source, unit.chunk, unit.modules, aliases)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import trio
 
-from sandbox.values import Boxed, Packed, as_text, pack_list
+from sandbox.values import Packed, as_text, pack_list
 from wippy_trio.core.errors import InvalidError
-from wippy_trio.core.frame import SecurityActor
 from wippy_trio.core.units import parse_duration_s
+from wippy_trio.functions.frames import derived_frame
 from wippy_trio.functions.pools import function_id
 from wippy_trio.module import Call, Module, ModuleClass, Permission, WorkflowRule
 
@@ -50,15 +49,7 @@ async def sleep(call: Call, duration: Any) -> bool:
 async def call_function(call: Call, executor: Any, actor: Any, scope: Any, target: str, *args: Any) -> Packed:
     """Call and wait; `executor` carries context values and options."""
     id_ = function_id(target)
-    frame = call.frame
-    options: dict[str, Any] = {}
-    if isinstance(executor, Boxed):
-        values = executor.value.get("values")
-        options = executor.value.get("options") or {}
-        if values:
-            frame = attrs.evolve(frame, values={**frame.values, **values})
-    if actor is not None or scope is not None:
-        identity = SecurityActor(actor.value["id"], actor.value.get("meta") or {}) if isinstance(actor, Boxed) else actor
-        frame = frame.with_identity(identity or frame.actor, scope or frame.scope)
+    frame, fields = derived_frame(call, executor, actor, scope)
+    options = fields.get("options") or {}
     result: Packed = await call.runtime.functions.call_packed(id_, pack_list(args), frame, options)
     return result

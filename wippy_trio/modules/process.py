@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from sandbox.values import Boxed, as_text, pack_list
+from sandbox.values import as_text, pack_list
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.host import ProcessHost, SpawnOptions, terminated
 from wippy_trio.core.errors import (
@@ -17,8 +17,9 @@ from wippy_trio.core.errors import (
     PermissionDeniedError,
     UnsupportedError,
 )
-from wippy_trio.core.frame import Frame, SecurityActor
+from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
+from wippy_trio.functions.frames import derived_frame
 from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
 
 __all__ = ["MODULE"]
@@ -64,14 +65,9 @@ def _require(call: Call, action: str, resource: str, message: str) -> None:
         raise PermissionDeniedError(message.format(resource))
 
 
-def _frame(call: Call, builder: Any, actor: Any, scope: Any) -> tuple[Frame, Mapping[str, Any]]:
-    fields = builder.value if isinstance(builder, Boxed) else {}
-    frame = call.frame
-    values = fields.get("values") or {}
-    if actor is not None or scope is not None:
-        identity = SecurityActor(actor.value["id"], actor.value.get("meta") or {}) if isinstance(actor, Boxed) else actor
-        frame = frame.with_identity(identity or frame.actor, scope or frame.scope)
-    return Frame(None, "", frame.actor, frame.scope, {**frame.values, **values}, fields.get("options") or {}), fields
+def _frame(call: Call, builder: object, actor: object, scope: object) -> tuple[Frame, Mapping[str, Any]]:
+    frame, fields = derived_frame(call, builder, actor, scope)
+    return Frame(None, "", frame.actor, frame.scope, frame.values, fields.get("options") or {}), fields
 
 
 def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessHost]:

@@ -1,0 +1,80 @@
+"""Fixtures for tests of modules and kinds: a script or a tiny app under the virtual clock."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from determinism.environment import seeded_environment
+from determinism.seams import Environment
+from wippy_trio.app.app import App, open_entries
+from wippy_trio.app.config import Config
+from wippy_trio.core.entry import Entry
+from wippy_trio.core.frame import EMPTY_FRAME, Frame
+from wippy_trio.core.ids import EntryId
+from wippy_trio.loader.yaml import parse
+
+OpenApp = Callable[..., AbstractAsyncContextManager[App]]
+RunLua = Callable[..., Awaitable[Any]]
+
+
+def entries_of(text: str, namespace: str = "app") -> list[Entry]:
+    """Entries from YAML text: a list, or a whole file with `namespace` and `entries`."""
+    value = parse(textwrap.dedent(text).encode(), "test.yaml").value if text.strip() else []
+    if isinstance(value, dict):
+        namespace, value = value.get("namespace", namespace), value["entries"]
+    made = []
+    for raw in value or []:
+        data = {key: item for key, item in raw.items() if key not in {"name", "kind", "meta"}}
+        made.append(Entry(EntryId(namespace, raw["name"]), raw["kind"], raw.get("meta") or {}, data))
+    return made
+
+
+@pytest.fixture
+def environment(autojump_clock: trio.testing.MockClock) -> Environment:
+    """A seeded environment under the virtual clock."""
+    return seeded_environment(7)
+
+
+@pytest.fixture
+def app(environment: Environment) -> OpenApp:
+    """`async with app(yaml_text) as running:` opens an app from entries (namespace `app`)."""
+
+    @asynccontextmanager
+    async def open_(
+        text: str = "", *, settings: dict[str, dict[str, Any]] | None = None, extra: Sequence[Entry] = ()
+    ) -> AsyncIterator[App]:
+        config = Config(sections=settings or {})
+        async with open_entries([*entries_of(text), *extra], config=config, environment=environment) as running:
+            yield running
+
+    return open_
+
+
+@pytest.fixture
+def lua(app: OpenApp) -> RunLua:
+    """`await lua(source, modules=[...], entries=yaml, args=[...])` runs the source as the body of a function."""
+
+    async def run(
+        source: str,
+        *,
+        modules: Sequence[str] = (),
+        entries: str = "",
+        args: Sequence[Any] = (),
+        frame: Frame = EMPTY_FRAME,
+        imports: dict[str, str] | None = None,
+        settings: dict[str, dict[str, Any]] | None = None,
+    ) -> Any:
+        body = f"return function(...) {source}\nend"
+        data = {"source": body, "method": "main", "modules": list(modules), "imports": imports or {}}
+        script = Entry(EntryId("test", "script"), "function.lua", {}, data)
+        async with app(entries, extra=[script], settings=settings) as running:
+            return await running.call("test:script", *args, frame=frame)
+
+    return run

@@ -1,0 +1,54 @@
+"""A whole app, opened from entries."""
+
+import pytest
+
+from sandbox.errors import LuaError
+from tests.conftest import OpenApp, RunLua
+
+APP = """
+- name: host
+  kind: process.host
+  lifecycle: {auto_start: true}
+- name: echo
+  kind: process.lua
+  source: |
+    return function(parent)
+      local message = process.inbox():receive()
+      process.send(parent, "reply", message:payload():data())
+      return "done"
+    end
+- name: ask
+  kind: function.lua
+  method: main
+  source: |
+    local function main(value)
+      local events = process.events()
+      local pid, err = process.spawn_monitored("app:echo", "app:host", process.pid())
+      if err then return nil, err end
+      process.send(pid, "hello", {value = value})
+      local reply = process.inbox():receive()
+      local event = events:receive()
+      return {topic = reply:topic(), value = reply:payload():data().value, kind = event.kind, result = event.result.value}
+    end
+    return {main = main}
+"""
+
+
+async def test_function_and_process_talk(app: OpenApp) -> None:
+    async with app(APP) as running:
+        answer = await running.call("app:ask", 5)
+    assert answer == {"topic": "reply", "value": 5, "kind": "pid.exit", "result": "done"}
+
+
+async def test_errors_keep_kind_and_place(lua: RunLua) -> None:
+    with pytest.raises(LuaError) as caught:
+        await lua('return nil, errors.new({message = "no such order", kind = errors.NOT_FOUND})')
+    assert (caught.value.kind, caught.value.message) == ("NotFound", "no such order")
+    with pytest.raises(LuaError, match=r"test:script:1: boom"):
+        await lua('error("boom")')
+
+
+async def test_unknown_kind_is_refused(app: OpenApp) -> None:
+    with pytest.raises(LuaError, match="unknown entry kind 'no.such'"):
+        async with app("[{name: x, kind: no.such}]"):
+            pass

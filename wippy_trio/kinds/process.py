@@ -1,0 +1,119 @@
+"""Kinds process.host, process.service and terminal.host. Source: docs system/process-host, guides/supervision."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import trio
+
+from wippy_trio.actors.host import HostLimits, Process, ProcessHost, SpawnOptions
+from wippy_trio.actors.restart import Lifecycle
+from wippy_trio.actors.terminal import TerminalHost
+from wippy_trio.core.entry import Entry
+from wippy_trio.core.errors import InvalidError, LuaError
+from wippy_trio.core.frame import Frame, SecurityActor
+from wippy_trio.core.ids import EntryId
+from wippy_trio.kind import Kind, relative
+from wippy_trio.runtime import Runtime
+from wippy_trio.security.scope import policies_of
+
+__all__ = ["KINDS"]
+
+_MAX_PROCESSES = 100_000
+
+
+def _limits(entry: Entry) -> HostLimits:
+    host = entry.data.get("host") or {}
+    if not isinstance(host, Mapping):
+        raise InvalidError(f"{entry.id}: host must be a map")
+    for key, what in (("workers", "workers"), ("queue_size", "queue size"), ("local_queue_size", "local queue size")):
+        value = host.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidError(f"{entry.id}: {what} must be greater than 0")
+    return HostLimits(int(host.get("max_processes") or _MAX_PROCESSES), Lifecycle.parse(entry).stop_timeout_s)
+
+
+@asynccontextmanager
+async def open_host(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
+    """A host of processes."""
+    host = ProcessHost(entry.id, runtime.engine, runtime.processes, _limits(entry))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.run)
+        with runtime.resources.offer(entry.id, host):
+            yield
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_terminal(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
+    """A host for one command-line process."""
+    host = TerminalHost(entry.id, runtime.engine, runtime.processes, _limits(entry))
+    host.hide_logs = entry.data.get("hide_logs") is True
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.run)
+        with runtime.resources.offer(entry.id, host):
+            yield
+        nursery.cancel_scope.cancel()
+
+
+class _Running:
+    """The process of a service."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def wait(self) -> object:
+        """Returns its result, or raises its error."""
+        await self._process.ended.wait()
+        if self._process.error is not None:
+            raise self._process.error
+        return self._process.value
+
+
+def _identity(entry: Entry, runtime: Runtime) -> Frame:
+    security = Lifecycle.parse(entry).security
+    actor = security.get("actor") if isinstance(security, Mapping) else None
+    if not isinstance(actor, Mapping) or not actor.get("id"):
+        return Frame()
+    space = entry.id.namespace
+    policies = [EntryId.parse(str(item), space) for item in security.get("policies") or ()]
+    groups = [EntryId.parse(str(item), space) for item in security.get("groups") or ()]
+    scope, _ = policies_of(runtime.extras).resolve(policies, groups)
+    return Frame(actor=SecurityActor(str(actor["id"]), actor.get("meta") or {}), scope=scope)
+
+
+def check_service(entry: Entry) -> None:
+    """Refuse a service that names no process or host."""
+    for key in ("process", "host"):
+        if not entry.data.get(key):
+            raise InvalidError(f"{entry.id}: {key} is required")
+    Lifecycle.parse(entry)
+
+
+@asynccontextmanager
+async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[_Running]:
+    """A process that the supervisor keeps alive."""
+    host = runtime.resources.get(relative(entry, entry.data["host"]), ProcessHost, "host")
+    args = entry.data.get("input") or []
+    if not isinstance(args, list):
+        args = [args]
+    process_id = relative(entry, entry.data["process"])
+    pid = host.spawn(process_id, args, _identity(entry, runtime), SpawnOptions())
+    process = host.processes[pid]
+    try:
+        yield _Running(process)
+    finally:
+        if not process.ended.is_set():
+            stop_s = Lifecycle.parse(entry).stop_timeout_s
+            with trio.CancelScope(deadline=trio.current_time() + stop_s, shield=True):
+                runtime.processes.cancel(pid, "", "service stopping")
+                await process.ended.wait()
+            process.terminate_now(LuaError("service stopped", kind="Canceled", retryable=False))
+
+
+KINDS = (
+    Kind("process.host", open_host, service=True),
+    Kind("terminal.host", open_terminal, service=True),
+    Kind("process.service", open_service, references=("process", "host"), check=check_service, service=True),
+)
