@@ -10,7 +10,8 @@ import trio
 
 from sandbox.values import as_text
 from wippy_trio.actors.host import ProcessHost
-from wippy_trio.core.errors import AlreadyExistsError, InternalError, InvalidError, LuaError, PermissionDeniedError
+from wippy_trio.actors.supervisor import Service, Supervisor
+from wippy_trio.core.errors import AlreadyExistsError, InternalError, InvalidError, PermissionDeniedError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.module import Call, Module, ModuleClass
 from wippy_trio.system.machine import Machine, machine_of
@@ -106,10 +107,10 @@ def set_max_procs(call: Call, count: int) -> int:
 def exit_node(call: Call, code: int = 0) -> bool:
     """Shut the node down with an exit code."""
     _require(call, "system.exit", "")
-    shutdown = call.runtime.extras.get("shutdown")
-    if shutdown is None:
+    request_exit = call.runtime.extras.get("request_exit")
+    if request_exit is None:
         raise InternalError("shutdown is not available here", retryable=False)
-    shutdown(code)
+    request_exit(code)
     return True
 
 
@@ -137,24 +138,33 @@ def _description(module: Module) -> str:
 # ------------------------------------------------------------------------------------------ services and processes
 
 
-def _services(call: Call) -> Any:
+def _services(call: Call) -> Supervisor:
     supervisor = call.runtime.extras.get("supervisor")
-    if supervisor is None:
+    if not isinstance(supervisor, Supervisor):
         raise InternalError("service info not available", retryable=False)
     return supervisor
 
 
-def _service(state: Any) -> dict[str, object]:
+def _wall_ns(call: Call, monotonic_s: float) -> int:
+    """Unix time of a moment of the monotonic clock; 0 for one that never was."""
+    if monotonic_s == 0:
+        return 0
+    clock = call.environment.clock
+    return clock.wall_ns() - int((clock.monotonic_s() - monotonic_s) * 1e9)
+
+
+def _service(call: Call, service: Service) -> dict[str, object]:
+    started_ns = _wall_ns(call, service.started_s)
     shown: dict[str, object] = {
-        "id": str(state.id),
-        "status": str(state.status),
-        "desired": str(state.desired),
-        "retry_count": state.retry_count,
-        "last_update": state.last_update_ns,
-        "started_at": state.started_at_ns,
+        "id": str(service.id),
+        "status": str(service.state),
+        "desired": str(service.desired),
+        "retry_count": service.failures,
+        "last_update": started_ns,
+        "started_at": started_ns,
     }
-    if state.details:
-        shown["details"] = str(state.details)
+    if service.error is not None:
+        shown["details"] = str(service.error)
     return shown
 
 
@@ -165,17 +175,17 @@ def supervisor_state(call: Call, id: object) -> dict[str, object]:
     name = as_text(id)
     if not name:
         raise InvalidError("service ID required")
-    try:
-        return _service(_services(call).state(EntryId.parse(name)))
-    except LuaError as error:
-        raise InternalError(str(error), retryable=False, context=("get service state",)) from error
+    service = _services(call).get(EntryId.parse(name))
+    if service is None:
+        raise InternalError(f"service not found: {name}", retryable=False, context=("get service state",))
+    return _service(call, service)
 
 
 @MODULE.immediate("system.supervisor.states")
 def supervisor_states(call: Call) -> list[dict[str, object]]:
     """All services."""
     _require(call, "system.read", "supervisor")
-    return [_service(state) for state in _services(call).states()]
+    return [_service(call, service) for service in _services(call).all()]
 
 
 @MODULE.immediate("system.hosts.list")
@@ -205,8 +215,6 @@ def hosts_processes(call: Call, host_id: object) -> list[dict[str, object]]:
     host = call.runtime.resources.find(EntryId.parse(name), ProcessHost)
     if host is None:
         return []
-    clock = call.environment.clock
-    now_ns, now_s = clock.wall_ns(), clock.monotonic_s()
     shown = []
     for pid, process in host.processes.items():
         fields: dict[str, object] = {
@@ -215,7 +223,7 @@ def hosts_processes(call: Call, host_id: object) -> list[dict[str, object]]:
             "source": str(process.entry),
             "state": "running" if process.actor is call else "idle",
             "steps": 0,
-            "started_at": now_ns - int((now_s - process.started_s) * 1e9),
+            "started_at": _wall_ns(call, process.started_s),
         }
         identity = process.actor.frame.actor
         if identity is not None and identity.id:

@@ -6,7 +6,7 @@ Source: docs lua/core/events, internals/events.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Self
+from typing import Protocol, Self
 
 import trio
 
@@ -20,6 +20,12 @@ MAX_LISTENERS = 4_096
 #: Events a subscription holds for a reader that is behind.
 BUFFER_COUNT = 1_024
 _MAX_ROUTES = 1_024
+
+
+class FaultLog(Protocol):
+    """Where the bus reports (a `Log` is one)."""
+
+    def error(self, message: str, /, **fields: object) -> None: ...
 
 
 class Listening:
@@ -102,18 +108,18 @@ class EventBus:
     """Delivers each event at once, in the order of sending, to listeners in the order they came.
 
     Args:
-        on_fault: told of an exception a handler raised; without it the exception reaches the sender.
+        log: told of an exception a handler raised; without it the exception reaches the sender.
         on_listeners: told how many listeners there are, after each change (a gauge).
     """
 
     def __init__(
         self,
-        on_fault: Callable[[Event, Exception], None] | None = None,
+        log: FaultLog | None = None,
         on_listeners: Callable[[int], None] | None = None,
     ) -> None:
         self._listeners: list[Listening] = []
         self._routes: dict[tuple[str, str], tuple[Listening, ...]] = {}
-        self._on_fault = on_fault
+        self._log = log
         self._on_listeners = on_listeners
         self._closed = False
 
@@ -130,9 +136,10 @@ class EventBus:
             try:
                 listening.handler(event)
             except Exception as error:
-                if self._on_fault is None:
+                if self._log is None:
                     raise
-                self._on_fault(event, error)
+                where = {"system": event.system, "kind": event.kind, "path": event.path}
+                self._log.error("event handler failed", error=repr(error), **where)
 
     def publish(self, system: str, kind: str, path: str, data: object = None) -> None:
         """`send_now` of an event made of these parts; it is made only where somebody listens."""

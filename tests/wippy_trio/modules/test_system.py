@@ -109,7 +109,7 @@ async def test_locks_where_the_node_has_them(lua: Any) -> None:
 
 async def test_modules_are_listed_and_the_node_can_be_ended(lua: Any) -> None:
     codes: list[int] = []
-    lua.runtime.extras["shutdown"] = codes.append
+    lua.runtime.extras["request_exit"] = codes.append
     source = """
         local s = require('system')
         local found
