@@ -18,25 +18,26 @@ def entry(kind: str, name: str = "it", **data: Any) -> Entry:
     return Entry(EntryId("app", name), kind, {}, data)
 
 
-async def test_storages_and_variables_live_with_their_entries(lua: Any) -> None:
-    env = env_of(lua.runtime.extras)
-    lua.runtime.extras["environ"] = {"HOME": "/root"}
+async def test_storages_and_variables_live_with_their_entries(app: Any) -> None:
     heard: list[str] = []
-    lua.runtime.events.listen("env", "", lambda event: heard.append(f"{event.kind} {event.path}"))
-    async with AsyncExitStack() as stack:
-        for declared in (
-            entry("env.storage.os", "os"),
-            entry("env.variable", "home", variable="HOME", storage="os"),
-        ):
-            await stack.enter_async_context(BY_NAME[declared.kind].open(declared, lua.runtime))
-        assert await env.get("HOME") == "/root"
-        with pytest.raises(AlreadyExistsError, match="variable name already exists: HOME"):
-            async with BY_NAME["env.variable"].open(
-                entry("env.variable", "again", variable="HOME", storage="os"), lua.runtime
+    async with app() as running:
+        runtime = running.runtime
+        runtime.extras["environ"] = {"HOME": "/root"}
+        runtime.events.listen("env", "", lambda event: heard.append(f"{event.kind} {event.path}"))
+        env = env_of(runtime.extras)
+        async with AsyncExitStack() as stack:
+            for declared in (
+                entry("env.storage.os", "os"),
+                entry("env.variable", "home", variable="HOME", storage="os"),
             ):
-                pass
-    with pytest.raises(NotFoundError):
-        await env.get("HOME")
+                await stack.enter_async_context(BY_NAME[declared.kind].open(declared, runtime))
+            assert await env.get("HOME") == "/root"
+            again = entry("env.variable", "again", variable="HOME", storage="os")
+            with pytest.raises(AlreadyExistsError, match="variable name already exists: HOME"):
+                async with BY_NAME["env.variable"].open(again, runtime):
+                    pass
+        with pytest.raises(NotFoundError):
+            await env.get("HOME")
     assert heard == [
         "storage.register app:os",
         "variable.register app:home",
@@ -63,10 +64,11 @@ async def test_storages_and_variables_live_with_their_entries(lua: Any) -> None:
         ("env.variable", {"variable": "A", "storage": "gone"}, "referenced storage not found"),
     ],
 )
-async def test_malformed_entries_are_refused(lua: Any, kind: str, data: dict[str, Any], message: str) -> None:
-    with pytest.raises(LuaError, match=message):
-        async with BY_NAME[kind].open(entry(kind, **data), lua.runtime):
-            pass
+async def test_malformed_entries_are_refused(app: Any, kind: str, data: dict[str, Any], message: str) -> None:
+    async with app() as running:
+        with pytest.raises(LuaError, match=message):
+            async with BY_NAME[kind].open(entry(kind, **data), running.runtime):
+                pass
 
 
 def test_variables_are_checked_before_anything_opens() -> None:

@@ -6,8 +6,12 @@ import pytest
 
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError
+from wippy_trio.core.frame import SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.kinds.security import KINDS
+from wippy_trio.security.scope import policies_of
+from wippy_trio.security.tokens import TokenStore
+from wippy_trio.storage.kv import MemoryStore
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 RULE = {"actions": "*", "resources": "*", "effect": "allow"}
@@ -31,14 +35,40 @@ def test_malformed_policies_are_refused_before_anything_opens() -> None:
             check(entry(kind, **data))
 
 
-async def test_a_policy_is_in_force_as_long_as_its_entry_lives(lua: Any) -> None:
+async def test_a_policy_is_in_force_as_long_as_its_entry_lives(app: Any) -> None:
     heard: list[str] = []
-    lua.runtime.events.listen("security", "", lambda event: heard.append(f"{event.kind} {event.path}"))
-    source = "local p = require('security').policy('app:it') return p and p:id()"
-    async with BY_NAME["security.policy"].open(entry("security.policy", policy=RULE), lua.runtime):
-        assert await lua(source, modules=["security"]) == "app:it"
-    assert await lua("return require('security').policy('app:it') == nil", modules=["security"]) is True
-    assert heard == ["policy.register app:it", "policy.delete app:it"]
+    async with app() as running:
+        runtime = running.runtime
+        runtime.events.listen("security", "", lambda event: heard.append(f"{event.kind} {event.path}"))
+        for kind, rule in (("security.policy", RULE), ("security.policy.expr", {**RULE, "expression": "true"})):
+            async with BY_NAME[kind].open(entry(kind, policy=rule, groups=["g"]), runtime):
+                policies = policies_of(runtime.extras)
+                assert policies.policy(EntryId("app", "it")) in policies.group(EntryId("app", "g")).policies()
+            assert policies.policy_ids() == ()
+    assert heard == ["policy.register app:it", "policy.delete app:it"] * 2
+
+
+async def test_expression_policies_judge_by_their_expression(lua: Any) -> None:
+    entries = """
+  - name: it
+    kind: security.policy.expr
+    policy:
+      actions: [read, write]
+      resources: "file:*"
+      effect: allow
+      expression: |
+        (actor.meta.role == "editor" && action == "write") || (action == "read" && meta.public == true)
+"""
+    source = """
+        local s = require('security')
+        local scope = s.new_scope({s.policy('app:it')})
+        local editor, guest = s.new_actor('e', {role = 'editor'}), s.new_actor('g')
+        return {scope:evaluate(editor, 'write', 'file:1'), scope:evaluate(guest, 'write', 'file:1'),
+          scope:evaluate(guest, 'read', 'file:1', {public = true}), scope:evaluate(guest, 'read', 'file:1'),
+          scope:evaluate(editor, 'write', 'dir:1')}
+    """
+    result = await lua(source, modules=["security"], entries=entries)
+    assert result == ["allow", "undefined", "allow", "undefined", "undefined"]
 
 
 @pytest.mark.parametrize(
@@ -51,37 +81,37 @@ async def test_a_policy_is_in_force_as_long_as_its_entry_lives(lua: Any) -> None
         ({"store": "s", "token_key": 5}, "token_key must be a string"),
     ],
 )
-async def test_malformed_token_stores_are_refused(lua: Any, data: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidError, match=message):
-        async with BY_NAME["security.token_store"].open(entry("security.token_store", **data), lua.runtime):
-            pass
+async def test_malformed_token_stores_are_refused(app: Any, data: dict[str, Any], message: str) -> None:
+    kind = "security.token_store"
+    async with app() as running:
+        with pytest.raises(InvalidError, match=message):
+            async with BY_NAME[kind].open(entry(kind, **data), running.runtime):
+                pass
 
 
-async def test_the_key_can_come_from_a_variable(lua: Any) -> None:
+async def test_the_key_can_come_from_a_variable(app: Any) -> None:
     entries = """
-entries:
   - {name: memory, kind: env.storage.static, values: {KEY: secret}}
   - {name: key, kind: env.variable, variable: KEY, storage: memory}
-  - {name: data, kind: store.memory}
-  - {name: signed, kind: security.token_store, store: data, token_key_env: KEY}
-  - {name: plain, kind: security.token_store, store: data, token_key_env: NOPE}
 """
-    source = """
-        local s = require('security')
-        local a, scope = s.new_actor('u'), s.new_scope()
-        local function dotted(id) return s.token_store(id):create(a, scope):find('.', 1, true) ~= nil end
-        return {dotted('app:signed'), dotted('app:plain')}
-    """
-    assert await lua(source, modules=["security"], entries=entries) == [True, False]
+    kind = "security.token_store"
+    async with app(entries) as running:
+        runtime = running.runtime
+        with runtime.resources.offer(EntryId("app", "data"), MemoryStore(runtime.environment.clock)):
+            for variable, signed in (("KEY", True), ("NOPE", False)):
+                declared = entry(kind, store="data", token_key_env=variable)
+                async with BY_NAME[kind].open(declared, runtime):
+                    tokens = runtime.resources.get("app:it", TokenStore)
+                    token = await tokens.create(SecurityActor("u"), None)
+                    assert ("." in token) is signed
+                    assert (await tokens.validate(token))[0] == SecurityActor("u")
 
 
-async def test_a_resource_that_is_no_store_is_said_to_be_none(lua: Any) -> None:
-    with lua.runtime.resources.offer(EntryId("app", "odd"), object()):
-        async with BY_NAME["security.token_store"].open(entry("security.token_store", store="odd"), lua.runtime):
-            source = """
-                local s = require('security')
-                local _, e = s.token_store('app:it'):create(s.new_actor('u'), s.new_scope())
-                return tostring(e)
-            """
-            text = await lua(source, modules=["security"])
-    assert text == "create token: resource is not a key-value store: app:odd"
+async def test_a_resource_that_is_no_store_is_said_to_be_none(app: Any) -> None:
+    kind = "security.token_store"
+    async with app() as running:
+        runtime = running.runtime
+        with runtime.resources.offer(EntryId("app", "odd"), object()):
+            async with BY_NAME[kind].open(entry(kind, store="odd"), runtime):
+                with pytest.raises(InvalidError, match="resource is not a key-value store: app:odd"):
+                    await runtime.resources.get("app:it", TokenStore).validate("x")

@@ -82,8 +82,15 @@ async def test_errors_and_denials_are_invalid(lua: Any) -> None:
     ]
 
 
-async def test_subscriptions_end_with_the_call(lua: Any) -> None:
-    source = "require('events').subscribe('s') return true"
-    listeners = len(lua.runtime.events)
-    assert await lua(source, modules=["events"]) is True
-    assert len(lua.runtime.events) == listeners
+async def test_subscriptions_end_with_the_call(app: Any) -> None:
+    entries = """
+  - name: f
+    kind: function.lua
+    method: main
+    modules: [events]
+    source: return function() require('events').subscribe('s') return true end
+"""
+    async with app(entries) as running:
+        listeners = len(running.runtime.events)
+        assert await running.call("app:f") is True
+        assert len(running.runtime.events) == listeners

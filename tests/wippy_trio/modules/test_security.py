@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import LuaError
 from wippy_trio.core.frame import EMPTY_FRAME, Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
+from wippy_trio.kinds.security import KINDS
 from wippy_trio.modules.security import _expiration_s
 from wippy_trio.security.policy import parse_condition_policy
 from wippy_trio.security.scope import Scope
+from wippy_trio.storage.kv import MemoryStore
 
 POLICIES = """
-entries:
   - name: all
     kind: security.policy
     policy: {actions: "*", resources: "*", effect: allow}
@@ -26,13 +30,28 @@ entries:
     policy: {actions: "*", resources: "doc:*", effect: allow, expression: "meta.owner == actor.id"}
 """
 TOKENS = """
-entries:
-  - {name: data, kind: store.memory}
-  - {name: tokens, kind: security.token_store, store: data, token_key: secret, default_expiration: 1h}
   - name: all
     kind: security.policy
     policy: {actions: "*", resources: "*", effect: allow}
 """
+
+
+@asynccontextmanager
+async def token_app(app: Any, entries: str, source: str, **data: Any) -> AsyncIterator[Callable[..., Any]]:
+    """An app with a token store `app:tokens`, and a call of `source` in it."""
+    script = Entry(
+        EntryId("app", "script"),
+        "function.lua",
+        {},
+        {"source": f"return function() {source}\nend", "method": "main", "modules": ["security"]},
+    )
+    declared = Entry(EntryId("app", "tokens"), "security.token_store", {}, data)
+    kind = next(kind for kind in KINDS if kind.name == "security.token_store")
+    async with app(entries, extra=[script]) as running:
+        runtime = running.runtime
+        with runtime.resources.offer(EntryId("app", "data"), MemoryStore(runtime.environment.clock)):
+            async with kind.open(declared, runtime):
+                yield lambda frame=EMPTY_FRAME: running.call("app:script", frame=frame)
 
 
 def frame(*actions: str) -> Frame:
@@ -171,7 +190,7 @@ async def test_wrong_arguments_are_raised(lua: Any) -> None:
         assert expected in text
 
 
-async def test_tokens_from_creation_to_revocation(lua: Any) -> None:
+async def test_tokens_from_creation_to_revocation(app: Any) -> None:
     source = """
         local s = require('security')
         local store = s.token_store('app:tokens')
@@ -193,7 +212,9 @@ async def test_tokens_from_creation_to_revocation(lua: Any) -> None:
         result[#result + 1] = closed:kind() .. ' ' .. tostring(closed)
         return result
     """
-    assert await lua(source, modules=["security"], entries=TOKENS) == [
+    async with token_app(app, TOKENS, source, store="data", token_key="secret", default_expiration="1h") as call:
+        result = await call()
+    assert result == [
         True,
         True,
         "user:5",
@@ -209,22 +230,7 @@ async def test_tokens_from_creation_to_revocation(lua: Any) -> None:
     ]
 
 
-async def test_token_permissions_see_the_store_and_what_it_is_about(lua: Any) -> None:
-    rules = """
-  - name: limited
-    kind: security.policy
-    policy:
-      actions: ["security.*"]
-      resources: ["app:tokens", "custom", "user:*"]
-      effect: allow
-  - name: not_root
-    kind: security.policy
-    policy:
-      actions: security.token.create
-      resources: "*"
-      effect: deny
-      conditions: [{field: meta.actor, operator: eq, value: "user:root"}]
-"""
+async def test_token_permissions_see_the_store_and_what_it_is_about(app: Any) -> None:
     source = """
         local s = require('security')
         local store = s.token_store('app:tokens')
@@ -246,18 +252,19 @@ async def test_token_permissions_see_the_store_and_what_it_is_about(lua: Any) ->
         },
     )
     limited = EMPTY_FRAME.with_identity(SecurityActor("u"), Scope.of([allow, deny]))
-    result = await lua(source, modules=["security"], entries=TOKENS + rules, frame=limited)
+    async with token_app(app, "", source, store="data") as call:
+        result = await call(frame=limited)
     assert result == ["Invalid not allowed to create token", "string"]
 
 
-async def test_a_missing_backing_store_fails_at_use(lua: Any) -> None:
-    entries = "entries:\n  - {name: tokens, kind: security.token_store, store: gone}\n"
+async def test_a_missing_backing_store_fails_at_use(app: Any) -> None:
     source = """
         local s = require('security')
         local _, e = s.token_store('app:tokens'):create(s.new_actor('u'), s.new_scope())
         return tostring(e)
     """
-    text = await lua(source, modules=["security"], entries=entries)
+    async with token_app(app, "", source, store="gone") as call:
+        text = await call()
     assert text == "create token: failed to acquire backing store: store not found: app:gone"
 
 

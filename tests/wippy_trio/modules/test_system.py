@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
+from wippy_trio.core.entry import Entry
 from wippy_trio.core.frame import EMPTY_FRAME, SecurityActor
+from wippy_trio.core.ids import EntryId
 from wippy_trio.security.scope import Scope
+
+
+def script(source: str) -> list[Entry]:
+    """A function `app:script`."""
+    data = {"source": f"return function() {source}\nend", "method": "main", "modules": ["system"]}
+    return [Entry(EntryId("app", "script"), "function.lua", {}, data)]
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +94,7 @@ async def test_a_node_that_stands_alone(lua: Any) -> None:
     ]
 
 
-async def test_locks_where_the_node_has_them(lua: Any) -> None:
+async def test_locks_where_the_node_has_them(app: Any) -> None:
     class Locks:
         def __init__(self) -> None:
             self.held = {"taken": "{other|1}"}
@@ -97,28 +105,55 @@ async def test_locks_where_the_node_has_them(lua: Any) -> None:
         def release_now(self, name: str, pid: str) -> bool:
             return self.held.get(name) == pid and self.held.pop(name) == pid
 
-    lua.runtime.extras["locks"] = Locks()
     source = """
         local s = require('system')
         local taken, e = s.lock.acquire('taken')
         return {s.lock.acquire('free'), s.lock.release('free'), s.lock.release('taken'), taken, e:kind(), tostring(e)}
     """
-    result = await lua(source, modules=["system"])
+    async with app(extra=script(source)) as running:
+        running.runtime.extras["locks"] = Locks()
+        result = await running.call("app:script")
     assert result == [True, True, False, False, "AlreadyExists", "lock held: taken"]
 
 
-async def test_modules_are_listed_and_the_node_can_be_ended(lua: Any) -> None:
-    codes: list[int] = []
-    lua.runtime.extras["request_exit"] = codes.append
+async def test_modules_are_listed_and_the_node_can_be_ended(app: Any) -> None:
     source = """
         local s = require('system')
         local found
         for _, m in ipairs(s.modules()) do if m.name == 'system' then found = m end end
-        return {found.class, #found.description > 0, s.exit(), s.exit(3)}
+        return {found.class, #found.description > 0, s.exit(3), s.exit()}
     """
-    result = await lua(source, modules=["system"])
+    async with app(extra=script(source)) as running:
+        result = await running.call("app:script")
+        assert running.exit_requested.is_set()
+        assert running.exit_code == 3
     assert result == [["nondeterministic", "process"], True, True, True]
-    assert codes == [0, 3]
+
+
+async def test_hosts_processes_and_services(app: Any) -> None:
+    entries = """
+  - {name: host, kind: process.host, lifecycle: {auto_start: true}}
+  - name: waiter
+    kind: process.lua
+    method: main
+    source: return function() process.inbox():receive() end
+"""
+    source = """
+        local s = require('system')
+        local host, service = s.hosts.list()[1], s.supervisor.states()[1]
+        local p = s.hosts.processes('app:host')[1]
+        local missing, e = s.supervisor.state('app:gone')
+        return {host.id, host.processes, host.workers, p.pid, p.host, p.source, p.state, p.started_at > 0, p.actor_id,
+          service.id, service.status, service.desired, service.retry_count, service.started_at > 0,
+          s.supervisor.state('app:host').status, #s.hosts.processes('app:gone'), missing == nil, e:kind(), tostring(e)}
+    """
+    async with app(entries, extra=script(source)) as running:
+        frame = EMPTY_FRAME.with_identity(SecurityActor("user:1"), None)
+        pid = await running.spawn("app:waiter", "app:host", frame=frame)
+        result = await running.call("app:script")
+    assert result[:9] == ["app:host", 1, 1, pid, "app:host", "app:waiter", "idle", True, "user:1"]
+    assert result[9:15] == ["app:host", "running", "running", 0, True, "running"]
+    assert result[15:] == [0, True, "Internal", "get service state: service not found: app:gone"]
 
 
 async def test_everything_is_permission_checked(lua: Any) -> None:
