@@ -76,7 +76,10 @@ local function try_receive(a, ch)
     ch.buf[h] = nil
     ch.n = ch.n - 1
     if ch.n == 0 then ch.bh, ch.bt = 1, 0 else ch.bh = h + 1 end
-    if ch.mailbox then a.depth = a.depth - 1 end
+    if ch.mailbox then
+      a.depth = a.depth - 1
+      if a.room then K.made_room(a) end
+    end
     local w = pop_sender(ch)
     if w then
       ch.bt = ch.bt + 1

@@ -226,4 +226,37 @@ function K.send_local(to, topic, ...)
   for i = 1, n do t[i] = K.copy(t[i]) end
   return deliver(a, topic, from, n, t)
 end
-function K.on_actor_end(a) by_pid[a.pid] = nil end
+
+-- Parks the running task until the actor has room again, or is gone (true); false when it cannot wait: an actor that
+-- fills its own mailbox would wait for itself.
+local isyieldable = coroutine.isyieldable
+function K.wait_room(to)
+  local a = by_pid[to]
+  if not a then return true end
+  local me = current()
+  if a == me or not isyieldable() then return false end
+  local room = a.room
+  if not room then
+    room = { head = 1, tail = 0 }
+    a.room = room
+  end
+  local t = room.tail + 1
+  room.tail = t
+  room[t] = { me, K.task() }
+  K.park()
+  return true
+end
+
+-- A message was taken: the sender that waits longest goes on.
+function K.made_room(a)
+  local room = a.room
+  local w = room[room.head]
+  room[room.head] = nil
+  if room.head >= room.tail then a.room = nil else room.head = room.head + 1 end
+  if w and not w[1].dead then K.ready(w[1], w[2]) end
+end
+
+function K.on_actor_end(a)
+  by_pid[a.pid] = nil
+  while a.room do K.made_room(a) end
+end

@@ -192,7 +192,9 @@ async def _open(
     seams = environment or system_environment()
     metrics = Metrics()
     core = log or LogCore(seams.clock, metrics=metrics)
-    bus = EventBus(core.log("events"))
+    bus = EventBus(
+        lambda event, problem: core.log("events").error("event listener failed", kind=event.kind, error=str(problem))
+    )
     listening = core.connect(bus)
     supervisor = Supervisor(seams, lambda service: _report(bus, service))
     engine = Engine(seams, find_module, ALWAYS, _limits(settings))

@@ -65,6 +65,7 @@ UNBUILT_KINDS: frozenset[str] = frozenset(
         "fs.embed",
         "function.lua.bc",
         "function.wasm",
+        "function.wat",
         "library.lua.bc",
         "module.lua",
         "network",

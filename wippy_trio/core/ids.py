@@ -65,4 +65,7 @@ class Pid(NamedTuple):
         node, at, host = where.partition("@")
         if not at:
             node, host = "", where
+        elif not node:
+            message = f"invalid process id {text!r}: empty node before @"
+            raise InvalidError(message)
         return cls(node, host, unique)

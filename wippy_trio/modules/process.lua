@@ -23,8 +23,13 @@ function M.send(...)
   if sbyte(topic, 1) == 64 then return invalid("cannot send to @ topics") end
   if not current().guarded then
     local state = K.send_local(destination, topic, select(3, ...))
+    while state == 2 do -- back-pressure: the sender waits for room
+      if not K.wait_room(destination) then
+        return nil, sys.error("Unavailable", "mailbox is full: " .. destination, true)
+      end
+      state = K.send_local(destination, topic, select(3, ...))
+    end
     if state == 0 then return true end
-    if state == 2 then return nil, sys.error("Unavailable", "mailbox is full: " .. destination, true) end
   end
   return send_op(...)
 end

@@ -1,0 +1,170 @@
+"""Benchmarks of Lua actors: each gives operations per second (or bytes), measured inside one app."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from wippy_trio.app.app import App, open_entries
+from wippy_trio.core.entry import Entry
+from wippy_trio.core.ids import EntryId
+
+HOST = "app:host"
+
+
+def _entry(name: str, kind: str, **data: object) -> Entry:
+    return Entry(EntryId("app", name), kind, {}, data)
+
+
+def _process(name: str, source: str, *modules: str) -> Entry:
+    return _entry(name, "process.lua", source=source, method="main", modules=list(modules))
+
+
+ENTRIES = [
+    _entry("host", "process.host", lifecycle={"auto_start": True}),
+    _process("empty", "return function() end"),
+    _process("idle", "return function() process.inbox():receive() end"),
+    _process(
+        "spawner",
+        """return function(n)
+          for i = 1, n do process.spawn("app:empty", "app:host") end
+          return n
+        end""",
+    ),
+    _process(
+        "ponger",
+        """return function()
+          local inbox = process.inbox()
+          while true do
+            local m = inbox:receive()
+            local d = m:payload():data()
+            if d.stop then return end
+            process.send(d.from, "pong", {id = d.id, text = "abc"})
+          end
+        end""",
+    ),
+    _process(
+        "pinger",
+        """return function(n)
+          local inbox, me = process.inbox(), process.pid()
+          local to = process.spawn("app:ponger", "app:host")
+          for i = 1, n do
+            process.send(to, "ping", {id = i, from = me})
+            if inbox:receive():payload():data().id ~= i then error("wrong answer") end
+          end
+          process.send(to, "ping", {stop = true})
+          return n
+        end""",
+    ),
+    _process(
+        "sender",
+        """return function(to, n)
+          for i = 1, n do process.send(to, "x", {id = i, text = "abc"}) end
+        end""",
+    ),
+    _process(
+        "receiver",
+        """return function(senders, n)
+          local inbox, me, got = process.inbox(), process.pid(), 0
+          for i = 1, senders do process.spawn("app:sender", "app:host", me, n) end
+          while got < senders * n do
+            local d = inbox:receive():payload():data()
+            got = got + 1
+          end
+          return got
+        end""",
+    ),
+    _process(
+        "pairs",
+        """return function(n)
+          local ch, done = channel.new(0), channel.new(0)
+          coroutine.spawn(function() for i = 1, n do ch:send(i) end done:send(true) end)
+          for i = 1, n do ch:receive() end
+          done:receive()
+          return n
+        end""",
+    ),
+    _entry("echo", "function.lua", source="return function(x) return x end", method="main"),
+    _process(
+        "caller",
+        """local funcs = require("funcs")
+        return function(n) for i = 1, n do funcs.call("app:echo", i) end return n end""",
+        "funcs",
+    ),
+]
+
+Bench = Callable[[App], Awaitable[float]]
+
+
+async def _rate(app: App, id_: str, count: int, *args: object) -> float:
+    start = time.perf_counter()
+    await app.run(id_, HOST, *args)
+    return count / (time.perf_counter() - start)
+
+
+async def spawn_exit(app: App) -> float:
+    """Processes started and ended per second, from Lua."""
+    host = app._host(HOST)
+    start = time.perf_counter()
+    await app.run("app:spawner", HOST, 5000)
+    while host.processes:
+        await trio.sleep(0)
+    return 5000 / (time.perf_counter() - start)
+
+
+async def ping_pong(app: App) -> float:
+    """Round trips per second between two actors of a host."""
+    return await _rate(app, "app:pinger", 100_000, 100_000)
+
+
+async def fan_in(app: App) -> float:
+    """Small tables per second from 1,000 senders to one receiver."""
+    return await _rate(app, "app:receiver", 100_000, 1000, 100)
+
+
+async def function_call(app: App) -> float:
+    """`funcs.call` per second from one actor."""
+    return await _rate(app, "app:caller", 10_000, 10_000)
+
+
+async def channel_pairs(app: App) -> float:
+    """Unbuffered send and receive pairs per second inside one actor."""
+    return await _rate(app, "app:pairs", 300_000, 300_000)
+
+
+async def idle_bytes(app: App) -> float:
+    """Resident bytes per idle process at 10,000."""
+    before = _resident_bytes()
+    for _ in range(100):
+        for _ in range(100):
+            app._host(HOST)
+            await app.spawn("app:idle", HOST)
+    await trio.sleep(0.2)
+    return (_resident_bytes() - before) / 10_000
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+BENCHES: dict[str, Bench] = {
+    "spawn_exit": spawn_exit,
+    "ping_pong": ping_pong,
+    "fan_in": fan_in,
+    "function_call": function_call,
+    "channel_pairs": channel_pairs,
+    "idle_bytes": idle_bytes,
+}
+
+
+def run(name: str) -> float:
+    """One measurement in a fresh app."""
+
+    async def main() -> float:
+        async with open_entries(ENTRIES) as app:
+            return await BENCHES[name](app)
+
+    return trio.run(main)
