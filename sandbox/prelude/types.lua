@@ -53,9 +53,9 @@ function T.ref(slots, index, ...) return { k = "ref", slots = slots, index = ind
 -- A name from elsewhere: a type value in a variable or in a library, else unknown here and not checked.
 function T.lib(path, get, ...) return { k = "lib", name = path, get = get, args = { ... } } end
 
-function T.interface(methods, bases)
+function T.interface(label, methods, bases)
   local node = T.record(methods)
-  node.k, node.bases = "interface", bases
+  node.k, node.bases, node.label = "interface", bases, label
   return node
 end
 
@@ -204,7 +204,7 @@ local SHOW = {
     if node.key then out[#out + 1] = "[" .. show_inner(node.key, depth) .. "]: " .. show_inner(node.val, depth) end
     return "{" .. concat(out, ", ") .. "}"
   end,
-  interface = function() return "interface" end,
+  interface = function(node) return node.label end,
   ["function"] = function(node, depth)
     local rest = node.rest and (#node.params > 0 and ", ..." or "...") .. show_inner(node.rest, depth) or ""
     local returns = show_list(node.returns, ", ", depth)

@@ -88,8 +88,9 @@ class TypeEmitter:
         self.used = True
         bases = ",".join(self.named((base,), (), node.start) for base in node.bases)
         methods = ",".join(f"{{{quote(x.name.encode())},{self.emit(x.type)},false}}" for x in node.methods)
-        made = f"{_C}interface({{{methods}}},{{{bases}}})"
-        return f"local {node.name}={_C}decl(__w_ts,{self.lookup(node.name)},{quote(node.name.encode())},{made})"
+        name = quote(node.name.encode())
+        made = f"{_C}interface({name},{{{methods}}},{{{bases}}})"
+        return f"local {node.name}={_C}decl(__w_ts,{self.lookup(node.name)},{name},{made})"
 
     def value(self, annotation: t.Annotation) -> str:
         """The type value of an annotation, for `typeof(variable)`."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from sandbox.types import model as m
 from sandbox.types import model_types as t
+from sandbox.types.concat import group
 from sandbox.types.emit_types import TypeEmitter
 from sandbox.types.lex import SourceError
 
@@ -20,8 +21,6 @@ _BUDGET: Final = "__w_n=__w_n-1 if __w_n<0 then __w_n=__w_T() end "
 _PREFIX: Final = "local _ENV,__w_rt=... local __w_n,__w_T,__w_cat=__w_rt.slice,__w_rt.tick,__w_rt.cat "
 _TYPES: Final = "local __w_ty,__w_ts=__w_rt.types,{} "
 _VARARG: Final = "local function __w_va(_,_,...) return ... end "
-#: Operands of one call of the concatenation helper: each takes a register, of which a function has 255.
-_CAT_OPERANDS: Final = 50
 
 
 def erase(chunk: m.Chunk) -> str:
@@ -101,12 +100,14 @@ class Eraser:
         return len(self.edits) - 1
 
     def fill(self, place: int, text: str) -> None:
+        """Put a text in a reserved place."""
         at, end, _ = self.edits[place]
         self.edits[place] = (at, end, text)
 
     # Statements -----------------------------------------------------------------------------------------------------
 
     def block(self, block: m.Block) -> None:
+        """The statements of a block, in a scope of their own."""
         if block.types:
             self.types.open_block(block.types)
         if self.track:
@@ -125,6 +126,7 @@ class Eraser:
             self.types.close()
 
     def exprs(self, exprs: tuple[m.Expr, ...]) -> None:
+        """Expressions in a row."""
         get = _EXPRS.get
         for expr in exprs:
             handler = get(type(expr))
@@ -244,6 +246,7 @@ class Eraser:
     # Expressions: a handler gives back the operand on the left, for `follow` --------------------------------------
 
     def function(self, node: m.Function) -> None:
+        """Parameters, returns and body of a function."""
         if node.generics is not None:
             self.blank(node.generics.start, node.generics.end)
             self.types.open_generics(node.generics)
@@ -317,21 +320,19 @@ class Eraser:
         operands = node.operands
         if all(isinstance(operand, m.String) for operand in operands):
             return
-        self.insert(node.start, "__w_cat(")
-        closing = ")"
-        for i, dots in enumerate(node.dots, 1):
-            if i % _CAT_OPERANDS == 0:
-                self.edits.append((dots, dots + 2, ",__w_cat("))
-                closing += ")"
-            else:
-                self.edits.append((dots, dots + 2, ","))
-        last = operands[-1]
-        self.exprs(operands[:-1])
-        if isinstance(_bare(last), m.Call | m.Invoke | m.Vararg):  # as the last argument it would give all its values
-            self.insert(last.start, "(")
-            closing += ")"
-        self.expr(last)
-        self.insert(node.end, closing)
+        count = len(operands)
+        opens, closes = [0] * count, [0] * count
+        group(0, count, opens, closes)
+        for i, operand in enumerate(operands):
+            # As the last argument a call would give all its values.
+            several = i == count - 1 and isinstance(_bare(operand), m.Call | m.Invoke | m.Vararg)
+            if opens[i] or several:
+                self.insert(operand.start, "__w_cat(" * opens[i] + ("(" if several else ""))
+            self.expr(operand)
+            if closes[i] or several:
+                self.insert(operand.end, ")" * (closes[i] + several))
+            if i < count - 1:
+                self.edits.append((node.dots[i], node.dots[i] + 2, ","))
 
     def on_table(self, node: m.Table) -> None:
         for item in node.items:

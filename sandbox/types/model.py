@@ -186,6 +186,7 @@ Expr: TypeAlias = Union[  # noqa: UP007  the members refer to one another
     Table, Function,
 ]  # fmt: skip
 
+
 class LocalName(NamedTuple):
     """A name of a `local`, or a control variable of a `for`; `attrib` is `const`, `close` or empty."""
 

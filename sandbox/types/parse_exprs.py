@@ -86,13 +86,18 @@ class ExprParser(TypeParser):
         return left
 
     def concat(self, first: m.Expr) -> m.Expr:
-        """`first .. b .. c`: right associative, hence one flat node."""
+        """`first .. b .. c`: right associative, hence one flat node.
+
+        It takes a level more than the operands themselves, since it becomes a call with a parenthesis in it.
+        """
+        self.deeper()
         operands = [first]
         dots: list[int] = []
         while self.kinds[self.i] == "..":
             dots.append(self.starts[self.i])
             self.i += 1
             operands.append(self.expr(9))
+        self.depth -= 1
         return m.Concat(first.start, self.ends[self.i - 1], tuple(operands), tuple(dots))
 
     def cast(self, expr: m.Expr) -> m.Expr:

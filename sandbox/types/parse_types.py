@@ -10,8 +10,10 @@ from sandbox.types.cursor import Cursor
 __all__ = ["TypeParser"]
 
 _LITERALS: Final = frozenset(("str", "num", "nil", "true", "false"))
-#: A type nests deeper in the emitted constructors than in its source, hence it takes two levels.
-_TYPE_LEVELS: Final = 2
+#: A type nests deeper in the emitted constructors than in its source, hence it takes three levels.
+_TYPE_LEVELS: Final = 3
+#: `[]` and `[K]` behind one type.
+_MAX_SUFFIXES: Final = 16
 
 
 class TypeParser(Cursor):
@@ -65,7 +67,9 @@ class TypeParser(Cursor):
         left = self.validated(start, self.primary_type(returns))
         if isinstance(left, m.TupleType):
             return left
-        while self.accept("?"):
+        if self.kinds[self.i] == "?":
+            while self.accept("?"):
+                pass
             left = m.OptionalType(start, self.ends[self.i - 1], left)
         return self.validated(start, left)
 
@@ -112,8 +116,12 @@ class TypeParser(Cursor):
             left = m.LiteralType(start, self.ends[i + 1], "-" + self.texts[i + 1])
         else:
             self.fail("a type")
+        suffixes = 0
         while self.kinds[self.i] == "[":
             opened = self.starts[self.i]
+            suffixes += 1
+            if suffixes > _MAX_SUFFIXES:
+                raise self.error(f"too many '[' behind a type (limit {_MAX_SUFFIXES})", opened)
             self.i += 1
             if self.accept("]"):
                 left = m.ArrayType(start, self.ends[self.i - 1], left, readonly=False)
