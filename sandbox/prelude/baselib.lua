@@ -1,5 +1,6 @@
 -- The base library of user code. Chunk `(K)`, loaded after numbers.lua and pattern.lua; returns the plain globals,
 -- whose tables the kernel freezes. Sets K.thaw. Source: docs lua/core/base.
+-- size: one chunk for the VM; every function of it needs to know whose table it was given.
 local K = ...
 local N, P = K.numbers, K.pattern
 local raw_type, raw_tonumber, raw_select, raw_next, raw_ipairs = type, tonumber, select, next, ipairs
@@ -32,6 +33,12 @@ K.thaw = thaw
 local function is_view(t)
     local mt = rawmt(t)
     return mt ~= nil and not user_metatables[mt] and rawget(mt, "__newindex") ~= nil
+end
+
+-- A table that a library function is going to write to; its errors point at the caller of that function.
+local function check_writable(t, name)
+    if typeof(t) ~= "table" then expected(1, name, "table", t) end
+    if is_view(t) then error("attempt to modify a read-only table", 3) end
 end
 
 local function next_of(t, k)
@@ -189,7 +196,7 @@ local function insert_at(t, at, v)
 end
 
 function lib_table.insert(t, ...)
-    if raw_type(t) ~= "table" or rawmt(t) ~= nil then check_table(t, 1, "insert") end
+    if raw_type(t) ~= "table" or rawmt(t) ~= nil then check_writable(t, "insert") end
     local n = raw_select("#", ...)
     if n == 1 then
         t[#t + 1] = (...)
@@ -202,7 +209,7 @@ function lib_table.insert(t, ...)
 end
 
 function lib_table.remove(t, at)
-    check_table(t, 1, "remove")
+    check_writable(t, "remove")
     local n = #t
     if at == nil then
         if n == 0 then return nil end
@@ -276,9 +283,8 @@ local function merge_sort(values, n, less)
 end
 
 function lib_table.sort(t, less)
-    check_table(t, 1, "sort")
+    check_writable(t, "sort")
     if less ~= nil and raw_type(less) ~= "function" then expected(2, "sort", "function", less, 3) end
-    if is_view(t) then error("attempt to modify a read-only table", 2) end
     local n = #t
     if n < 2 then return end
     local values = {}
@@ -312,7 +318,8 @@ end
 function lib_table.move(from, first, last, at, to)
     check_table(from, 1, "move")
     first, last, at = check_int(first, 2, "move"), check_int(last, 3, "move"), check_int(at, 4, "move")
-    if to == nil then to = from else check_table(to, 5, "move") end
+    if to == nil then to = from end
+    check_writable(to, "move")
     if last < first then return to end
     if last - first < 0 or last - first > 4194304 then error("too many elements to move", 2) end
     if rawmt(from) == nil and rawmt(to) == nil then

@@ -1,5 +1,6 @@
 -- Text and numbers as user code sees them: number text, tostring, concatenation, string.format and the bounded
 -- byte functions. Chunk `(K)`; sets K.type, K.tostring, K.cat, K.cat2, K.cat3, K.numbers. Loaded first.
+-- size: one chunk for the VM; its parts share the number text and the argument checks.
 local K = ...
 local raw_type, raw_tostring, raw_tonumber, select, error = type, tostring, tonumber, select, error
 local rawget, setmetatable, pcall = rawget, setmetatable, pcall
@@ -67,24 +68,29 @@ N.check_table = check_table
 local SHORT = {}
 for digits = 1, 17 do SHORT[digits] = "%." .. digits .. "g" end
 local TINY = 0x1p-1022  -- below it the shortest text may have fewer digits than %.14g would show
+local function shortest(v, first)
+    for digits = first, 16 do
+        local s = raw_format(SHORT[digits], v)
+        if raw_tonumber(s) == v then return s end
+    end
+    -- Half-way between two texts of 16 digits C takes the even one; at a power of two only the upper one reads back.
+    local head, digit, rest = match(raw_format("%.16g", v), "^([-.%d]*)([02468])(e?[-+%d]*)$")
+    if head then
+        local s = head .. raw_format("%d", raw_tonumber(digit) + 1) .. rest
+        if raw_tonumber(s) == v then return s end
+    end
+    return raw_format("%.17g", v)
+end
+
 local function number_text(v)
     if math_type(v) == "integer" then return raw_tostring(v) end
     if v >= -0x1p63 and v < 0x1p63 then
         if floor(v) == v then return raw_format("%d", v) end
-        local first = (v < TINY and v > -TINY) and 1 or 14
-        for digits = first, 16 do
-            local s = raw_format(SHORT[digits], v)
-            if raw_tonumber(s) == v then return s end
-        end
-        return raw_format("%.17g", v)
+        return shortest(v, (v < TINY and v > -TINY) and 1 or 14)
     end
     if v ~= v then return "NaN" end
     if v == HUGE then return "+Inf" elseif v == -HUGE then return "-Inf" end
-    for digits = 14, 16 do
-        local s = raw_format(SHORT[digits], v)
-        if raw_tonumber(s) == v then return s end
-    end
-    return raw_format("%.17g", v)
+    return shortest(v, 14)
 end
 N.text = number_text
 

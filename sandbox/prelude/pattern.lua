@@ -1,4 +1,5 @@
--- string.find, match, gmatch and gsub that can always be stopped. Chunk `(K)`, loaded after numbers.lua; sets K.pattern.
+-- string.find, match, gmatch and gsub that can always be stopped. Chunk `(K)`, loaded after numbers.lua.
+-- size: one chunk for the VM: parser, cost bound and matcher share the nodes of a pattern.
 --
 -- C's matcher cannot be interrupted and may need n^k steps. A pattern is compiled once into nodes, from which an upper
 -- bound of C's steps follows: subjects for which it is small go to C, the others to a matcher made of Lua closures that
@@ -15,6 +16,7 @@ local C_STEPS = 200000     -- steps C may make in one call: about a millisecond
 local MAX_PATTERN = 8192   -- bytes of a pattern with magic characters
 local MAX_DEPTH = 190      -- quantifiers and captures, as C's limit of 200
 local MAX_CAPTURES = 32
+local MAX_NODES = 300      -- longer programs are not worth the estimate of their cost
 local END = 256            -- what stands after the last byte of the subject, in first sets
 local BATCH = 2048         -- steps between two looks at the budget
 
@@ -24,6 +26,7 @@ local sets, set_count = {}, 0
 local function set_of(item)
     local set = sets[item]
     if set then return set end
+    K.tick_check(256 + #item * 16)
     set = {}
     local p = "^" .. item .. "$"
     for b = 0, 255 do
@@ -519,7 +522,7 @@ local function compile(p, from, anchored)
         return program
     end
     describe(program, p, from)
-    if program.bad then
+    if program.bad or #program.nodes > MAX_NODES then
         program.nmax, program.watch = -1, -1
     elseif program.sure then
         program.nmax, program.watch = LIMIT * 16, 4096

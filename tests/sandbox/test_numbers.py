@@ -160,8 +160,10 @@ def test_bytes() -> None:
         "(function() local s = ('x'):rep(40000000) return K.cat(s, s, s, s) end)()",
         "(function() local s = ('x'):rep(40000000) return table.concat({ s, s }) end)()",
         "(function() local s = ('x'):rep(40000000) return string.format('%s%s', s, s) end)()",
-        "(function() local s, t = ('x'):rep(100000), {} for i = 1, 1000 do t[i] = s end "
-        "return string.format(('%s'):rep(1000), unpack(t)) end)()",
+        (
+            "(function() local s, t = ('x'):rep(100000), {} for i = 1, 1000 do t[i] = s end "
+            "return string.format(('%s'):rep(1000), unpack(t)) end)()"
+        ),
         "string.byte(('x'):rep(1000000), 1, -1)",
     ],
 )
