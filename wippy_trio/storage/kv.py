@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 import trio
@@ -108,6 +108,7 @@ class ListOptions:
     limit: int = attrs.field(default=LIST_DEFAULT_COUNT, converter=_page_size)
 
 
+@runtime_checkable
 class KeyValueStore(Protocol):
     """A store. Keys are canonical (see `canonical_key`); the entry kind that opened it closes it.
 

@@ -6,7 +6,7 @@ Source: docs lua/storage/queue, system/queue. `tests/suites/test_queue_contract.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 import trio
@@ -149,6 +149,7 @@ class Delivery:
             raise
 
 
+@runtime_checkable
 class QueueDriver(Protocol):
     """A broker. Queues are known by their entry id as text."""
 

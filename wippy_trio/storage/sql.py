@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -106,6 +106,7 @@ class PoolStats:
     max_lifetime_closed: int = 0
 
 
+@runtime_checkable
 class SqlStatement(Protocol):
     """A prepared statement. Whoever prepared it closes it."""
 
@@ -157,6 +158,7 @@ class SqlRunner(Protocol):
         """Check `text` and keep it for repeated use. Errors as for `query`."""
 
 
+@runtime_checkable
 class SqlTransaction(SqlRunner, Protocol):
     """An open transaction; it holds a connection until `commit` or `rollback`, and is inactive afterwards."""
 
@@ -191,6 +193,7 @@ class SqlTransaction(SqlRunner, Protocol):
         """Forget savepoint `name`, keeping its work. Errors as for `savepoint`."""
 
 
+@runtime_checkable
 class SqlDatabase(SqlRunner, Protocol):
     """A database with its connections. The entry kind that opened it closes it."""
 
