@@ -7,7 +7,6 @@ a change builds a new one and swaps it in. Source: http/router, http/endpoint, s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import attrs
 
@@ -15,17 +14,11 @@ from wippy_trio.core.errors import ConflictError, InvalidError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.http.exchange import Exchange, Handler, Middleware, Route, respond_text
 from wippy_trio.http.headers import query_unescape
+from wippy_trio.http.patterns import Pattern, Segment, conflict, parse_path, pattern_of
 
-__all__ = ["METHODS", "EndpointSpec", "MountSpec", "RouteTable", "RouterSpec", "build_table", "parse_path"]
+__all__ = ["METHODS", "EndpointSpec", "MountSpec", "RouteTable", "RouterSpec", "build_table", "raise_conflicts"]
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-
-
-class Segment(NamedTuple):
-    """A pattern's path segment: `kind` is `literal`, `one` ({name}), `rest` ({name...}) or `end` ({$})."""
-
-    kind: str
-    text: str
 
 
 @attrs.frozen(slots=True)
@@ -42,6 +35,10 @@ class EndpointSpec:
         if self.method not in METHODS:
             raise InvalidError(f"invalid HTTP method: {self.method}")
         parse_path(self.path)
+
+    def pattern(self, prefix: str) -> Pattern:
+        """The pattern below a router's prefix."""
+        return pattern_of(self.method, prefix.removesuffix("/") + self.path)
 
 
 @attrs.frozen(slots=True)
@@ -69,57 +66,16 @@ class MountSpec:
         if not self.path.startswith("/"):
             raise InvalidError(f"mount path must start with /: {self.path}")
 
-
-def parse_path(path: str) -> tuple[Segment, ...]:
-    """A pattern's path as segments; a trailing slash means the whole subtree.
-
-    Raises:
-        InvalidError: not starting with `/`, a wildcard that is not a whole segment, a catch-all before the end, or
-            a name used twice.
-    """
-    if not path:
-        raise InvalidError("path is required")
-    if not path.startswith("/"):
-        raise InvalidError(f"path must start with /: {path}")
-    pieces = path[1:].split("/")
-    segments: list[Segment] = []
-    names: set[str] = set()
-    for index, piece in enumerate(pieces):
-        last = index == len(pieces) - 1
-        if piece.startswith(":") and len(piece) > 1:
-            piece = f"{{{piece[1:]}}}"
-        if not piece and last:
-            segments.append(Segment("rest", ""))
-        elif "{" in piece or "}" in piece:
-            segments.append(_wildcard(path, piece, names, last=last))
-        else:
-            segments.append(Segment("literal", query_unescape(piece, plus=False)))
-    return tuple(segments)
-
-
-def _wildcard(path: str, piece: str, names: set[str], *, last: bool) -> Segment:
-    name = piece[1:-1]
-    if not (piece.startswith("{") and piece.endswith("}")) or "{" in name or "}" in name:
-        raise InvalidError(f"bad wildcard segment {piece!r} in path {path}: a wildcard takes a whole segment")
-    if name == "$" or name.endswith("..."):
-        if not last:
-            raise InvalidError(f"{piece} must be the last segment in path {path}")
-        if name == "$":
-            return Segment("end", "")
-    plain = name.removesuffix("...")
-    if not plain.isidentifier() or plain in names:
-        raise InvalidError(f"bad or repeated wildcard name {piece!r} in path {path}")
-    names.add(plain)
-    return Segment("rest" if name.endswith("...") else "one", plain)
+    def pattern(self) -> Pattern:
+        """The pattern of the whole subtree, for any method."""
+        return pattern_of("", self.path if self.path.endswith("/") else f"{self.path}/")
 
 
 @attrs.frozen(slots=True, eq=False)
 class _Leaf:
-    """A registered pattern: method (empty for any), segments, and what serves it."""
+    """A registered pattern and what serves it."""
 
-    method: str
-    segments: tuple[Segment, ...]
-    pattern: str
+    pattern: Pattern
     handler: Handler
     endpoint: EndpointSpec | None
 
@@ -136,7 +92,7 @@ class _Node:
 
     def insert(self, leaf: _Leaf) -> None:
         node = self
-        for kind, text in leaf.segments:
+        for kind, text in leaf.pattern.segments:
             if kind == "rest":
                 node.rest = leaf
                 return
@@ -175,8 +131,8 @@ class RouteTable:
         self._trees: dict[str, _Node] = {}
         self.patterns = []
         for leaf in leaves:
-            self.patterns.append(leaf.pattern)
-            self._trees.setdefault(leaf.method, _Node()).insert(leaf)
+            self.patterns.append(leaf.pattern.text)
+            self._trees.setdefault(leaf.pattern.method, _Node()).insert(leaf)
 
     def _lookup(self, method: str, pieces: tuple[str, ...]) -> _Leaf | None:
         for key in (method, "GET", "") if method == "HEAD" else (method, ""):
@@ -205,7 +161,7 @@ class RouteTable:
             return
         if leaf.endpoint is not None:
             exchange.route = Route(
-                leaf.endpoint.id, leaf.endpoint.function, _params(leaf.segments, pieces), leaf.pattern
+                leaf.endpoint.id, leaf.endpoint.function, _params(leaf.pattern.segments, pieces), leaf.pattern.text
             )
         await leaf.handler(exchange)
 
@@ -213,7 +169,7 @@ class RouteTable:
         request = exchange.request
         if pieces[-1]:
             below = self._lookup(request.method, (*pieces, ""))
-            if below is not None and below.segments[-1] == Segment("rest", ""):
+            if below is not None and below.pattern.segments[-1] == Segment("rest", ""):
                 await _redirect(exchange, f"{request.raw_path}/")
                 return
         allowed = {method for method, tree in self._trees.items() if method and tree.find(pieces, 0) is not None}
@@ -269,53 +225,68 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;")
 
 
-def build_table(routers: Iterable[RouterSpec], mounts: Iterable[MountSpec] = ()) -> RouteTable:
+def build_table(
+    routers: Iterable[RouterSpec], mounts: Iterable[MountSpec] = (), *, checked: bool = False
+) -> RouteTable:
     """A table of everything a server serves.
 
     Every endpoint that is not OPTIONS itself also gets an OPTIONS route answering 204 inside the router's middleware,
     so that CORS can answer preflights.
 
+    Args:
+        routers, mounts: what there is.
+        checked: the caller knows that there are no conflicts.
+
     Raises:
         ConflictError: two routers with one prefix, two mounts with one path, or patterns neither of which is more
             specific; all conflicting pairs are listed.
     """
-    leaves: list[_Leaf] = []
+    routers, mounts = tuple(routers), tuple(mounts)
+    leaves = [_Leaf(mount.pattern(), mount.handler, None) for mount in mounts]
     automatic: list[_Leaf] = []
-    prefixes: dict[str, EntryId] = {}
-    paths: set[str] = set()
-    for mount in mounts:
-        if mount.path in paths:
-            raise ConflictError(f"mount path exists: {mount.path}")
-        paths.add(mount.path)
-        path = mount.path if mount.path.endswith("/") else f"{mount.path}/"
-        leaves.append(_Leaf("", parse_path(path), path, mount.handler, None))
     for router in routers:
-        if router.prefix in prefixes:
-            raise ConflictError(f"router with prefix {router.prefix!r} already exists")
-        prefixes[router.prefix] = router.id
         for endpoint in router.endpoints:
-            path = router.prefix.removesuffix("/") + endpoint.path
-            segments = parse_path(path)
+            pattern = endpoint.pattern(router.prefix)
             handler = _chain(router.middleware, _chain(router.post_middleware, endpoint.handler))
-            leaves.append(_Leaf(endpoint.method, segments, f"{endpoint.method} {path}", handler, endpoint))
+            leaves.append(_Leaf(pattern, handler, endpoint))
             if endpoint.method != "OPTIONS":
-                options = _chain(router.middleware, _no_content)
-                automatic.append(_Leaf("OPTIONS", segments, f"OPTIONS {path}", options, None))
-    conflicts = [
-        f"{one.pattern} conflicts with {two.pattern}"
-        for index, one in enumerate(leaves)
-        for two in leaves[index + 1 :]
-        if _conflict(one, two)
-    ]
-    if conflicts:
-        raise ConflictError("route conflicts: " + "; ".join(conflicts), details={"conflicts": conflicts})
+                options = pattern._replace(method="OPTIONS", text=f"OPTIONS {pattern.text.partition(' ')[2]}")
+                automatic.append(_Leaf(options, _chain(router.middleware, _no_content), None))
+    if not checked:
+        _refuse_conflicts(routers, mounts, [leaf.pattern for leaf in leaves])
     # An OPTIONS endpoint of the application, or an earlier automatic one of the same shape, comes first.
-    shapes = {_shape(leaf) for leaf in leaves if leaf.method == "OPTIONS"}
+    shapes = {_shape(leaf) for leaf in leaves if leaf.pattern.method == "OPTIONS"}
     for leaf in automatic:
         if _shape(leaf) not in shapes:
             shapes.add(_shape(leaf))
             leaves.append(leaf)
     return RouteTable(leaves)
+
+
+def _refuse_conflicts(routers: Iterable[RouterSpec], mounts: Iterable[MountSpec], patterns: list[Pattern]) -> None:
+    paths: set[str] = set()
+    for mount in mounts:
+        if mount.path in paths:
+            raise ConflictError(f"mount path exists: {mount.path}")
+        paths.add(mount.path)
+    prefixes: set[str] = set()
+    for router in routers:
+        if router.prefix in prefixes:
+            raise ConflictError(f"router with prefix {router.prefix!r} already exists")
+        prefixes.add(router.prefix)
+    raise_conflicts(
+        f"{one.text} conflicts with {two.text}"
+        for index, one in enumerate(patterns)
+        for two in patterns[index + 1 :]
+        if conflict(one, two)
+    )
+
+
+def raise_conflicts(found: Iterable[str]) -> None:
+    """Raises ConflictError listing all of `found`, if any."""
+    conflicts = list(found)
+    if conflicts:
+        raise ConflictError("route conflicts: " + "; ".join(conflicts), details={"conflicts": conflicts})
 
 
 def _chain(middleware: tuple[Middleware, ...], handler: Handler) -> Handler:
@@ -329,51 +300,4 @@ async def _no_content(exchange: Exchange) -> None:
 
 
 def _shape(leaf: _Leaf) -> tuple[tuple[str, str], ...]:
-    return tuple((kind, text if kind == "literal" else "") for kind, text in leaf.segments)
-
-
-def _conflict(one: _Leaf, two: _Leaf) -> bool:
-    if one.method and two.method and one.method != two.method and {one.method, two.method} != {"GET", "HEAD"}:
-        return False
-    paths = _compare(one.segments, two.segments)
-    if paths == "disjoint":
-        return False
-    if one.method == two.method:
-        return paths in ("overlap", "equal")
-    # A pattern for any method is the more general one; GET is more general than HEAD, which it also serves.
-    general = "first" if not one.method or (one.method == "GET" and two.method) else "second"
-    return paths == "overlap" or (paths not in ("equal", general))
-
-
-def _compare(one: tuple[Segment, ...], two: tuple[Segment, ...]) -> str:
-    """Which path set contains the other: `equal`, `disjoint`, `overlap`, or `first`/`second` (the more general)."""
-    first_general = second_general = False
-    for index in range(max(len(one), len(two))):
-        left = one[index] if index < len(one) else None
-        right = two[index] if index < len(two) else None
-        if left is not None and right is not None and left.kind == right.kind == "rest":
-            break
-        if left is not None and left.kind == "rest":
-            if right is None:
-                return "disjoint"
-            first_general = True
-            break
-        if right is not None and right.kind == "rest":
-            if left is None:
-                return "disjoint"
-            second_general = True
-            break
-        if left is None or right is None or (left.kind == "end") != (right.kind == "end"):
-            return "disjoint"
-        if left.kind == right.kind == "literal":
-            if left.text != right.text:
-                return "disjoint"
-        elif left.kind == "one" and right.kind == "literal":
-            first_general = True
-        elif left.kind == "literal" and right.kind == "one":
-            second_general = True
-    if first_general and second_general:
-        return "overlap"
-    if first_general or second_general:
-        return "first" if first_general else "second"
-    return "equal"
+    return tuple((kind, text if kind == "literal" else "") for kind, text in leaf.pattern.segments)

@@ -12,7 +12,12 @@ import attrs
 
 from wippy_trio.core.errors import InternalError, InvalidError
 
-__all__ = ["ByteStream", "BytesStream", "Scanner", "SourceStream", "StreamInfo"]
+__all__ = ["SCANNER_CLASS", "STREAM_CLASS", "ByteStream", "BytesStream", "Scanner", "SourceStream", "StreamInfo"]
+
+#: Lua classes of the `stream` module: `call.handle(STREAM_CLASS, stream, close=stream.aclose)` hands a stream out.
+#: A module that does so declares `needs=("stream",)`.
+STREAM_CLASS: Final = "stream.Stream"
+SCANNER_CLASS: Final = "stream.Scanner"
 
 DEFAULT_READ_BYTES: Final = 32 * 1024
 MAX_READ_BYTES: Final = 16 * 1024 * 1024
@@ -50,6 +55,10 @@ class ByteStream:
             raise InternalError("stream is closed", retryable=False)
         if not able:
             raise InternalError(f"stream is not {what}", retryable=False)
+
+    def check_readable(self) -> None:
+        """Raises `InternalError` unless the stream can be read."""
+        self._check(self.readable, "readable")
 
     async def read(self, max_bytes: int = 0) -> bytes | None:
         """The next bytes, at most `max_bytes` (0: 32 kB); None at the end."""

@@ -5,7 +5,8 @@ import pytest
 from wippy_trio.core.errors import ConflictError, InvalidError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.http.exchange import Exchange, Handler
-from wippy_trio.http.routing import EndpointSpec, MountSpec, RouterSpec, RouteTable, build_table, clean_path, parse_path
+from wippy_trio.http.patterns import parse_path
+from wippy_trio.http.routing import EndpointSpec, MountSpec, RouterSpec, RouteTable, build_table, clean_path
 
 
 def endpoint(text: str, mark: str = "") -> EndpointSpec:
