@@ -36,8 +36,9 @@ _DAY_S = 86_400
 #: Unix seconds of 0001-01-01T00:00:00 UTC, the zero instant.
 _ZERO_S = -62_135_596_800
 _EPOCH = datetime(1970, 1, 1, tzinfo=PY_UTC)
-#: zoneinfo works in the years 1 to 9999; beyond, the rules of the edge hold.
+#: zoneinfo works in the years 1 to 9999; before, the first rule holds, after, the calendar repeats every 400 years.
 _FIRST_S, _LAST_S = -62_135_424_000, 253_402_127_999
+_CYCLE_S = 146_097 * _DAY_S
 
 
 class Zone(NamedTuple):
@@ -60,7 +61,9 @@ class Location:
         """The zone in effect at a Unix time in seconds."""
         if self.rules is None:
             return Zone(self.name, self.offset_s, False)
-        at = _EPOCH + timedelta(seconds=min(max(unix_s, _FIRST_S), _LAST_S))
+        if unix_s > _LAST_S:
+            unix_s -= -((_LAST_S - unix_s) // _CYCLE_S) * _CYCLE_S
+        at = _EPOCH + timedelta(seconds=max(unix_s, _FIRST_S))
         moment = at.astimezone(ZoneInfo(self.rules))
         offset = moment.utcoffset() or timedelta()
         return Zone(moment.tzname() or "", offset.days * _DAY_S + offset.seconds, bool(moment.dst()))
@@ -92,6 +95,7 @@ def _zones_of(rules: str) -> tuple[Zone, ...]:
 def _samples() -> Iterator[int]:
     for half in range(2 * (2037 - 1900), 0, -1):
         yield (half - 140) * _DAY_S * 365 // 2
+    yield _FIRST_S
 
 
 UTC = Location("UTC")

@@ -37,23 +37,27 @@ def _refuse(message: str) -> NoReturn:
 
 
 # ------------------------------------------------------------------------------------------------------- encoding
-def encode(value: Value) -> bytes:
+def encode(value: Value, *, empty_is_array: bool = False) -> bytes:
     """Compact JSON, keys in order of their text.
 
     Integral floats have no fraction, other floats no exponent, infinities and not-a-number are `null`; `<`, `>`, `&`
     and the two Unicode line separators are escaped; bytes that are not UTF-8 become the replacement character; what
-    JSON has no word for (a function, say) is `null`. An empty dict is `{}`, an empty list `[]`. A value below the
-    top that is an exception gives its text.
+    JSON has no word for (a function, say) is `null`; an exception gives its text.
+
+    Args:
+        value: what to encode.
+        empty_is_array: whether an empty dict is `[]`: the empty Lua table arrives as an empty dict.
 
     Raises:
         JsonError: nesting beyond `MAX_DEPTH` (a cycle too), keys both numeric and not, or a gap in the numeric keys.
     """
-    return escape_html(orjson.dumps(_plain(value, 0), default=_default, option=orjson.OPT_SORT_KEYS))
+    plain = _plain(value, 0, [] if empty_is_array else {})
+    return escape_html(orjson.dumps(plain, default=_default, option=orjson.OPT_SORT_KEYS))
 
 
 def encode_indented(value: Value) -> str:
     """JSON over several lines, two spaces a level; otherwise as `encode`."""
-    text = orjson.dumps(_plain(value, 0), default=_default, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+    text = orjson.dumps(_plain(value, 0, {}), default=_default, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
     return escape_html(text).decode()
 
 
@@ -90,7 +94,7 @@ class _Number:
         self.text = text
 
 
-def _plain(value: Value, depth: int) -> Value:
+def _plain(value: Value, depth: int, empty: Value) -> Value:
     kind = type(value)
     if kind is str:
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
@@ -105,11 +109,11 @@ def _plain(value: Value, depth: int) -> Value:
     if kind is list or kind is tuple:
         if depth > MAX_DEPTH:
             _refuse("exceeded maximum nesting depth for JSON encoding")
-        return [_plain(item, depth + 1) for item in value]
+        return [_plain(item, depth + 1, empty) for item in value]
     if isinstance(value, Mapping):
         if depth > MAX_DEPTH:
             _refuse("exceeded maximum nesting depth for JSON encoding")
-        return _plain_table(value, depth)
+        return _plain_table(value, depth, empty) if value else empty
     return str(value) if isinstance(value, Exception) else None
 
 
@@ -123,21 +127,21 @@ def _plain_float(number: float) -> Value:
     return number if 1e-4 <= size < 1e15 else _Number(decimal_text(number))
 
 
-def _plain_table(table: Mapping[Value, Value], depth: int) -> Value:
+def _plain_table(table: Mapping[Value, Value], depth: int, empty: Value) -> Value:
     named: dict[str, Value] = {}
     numbered: dict[int, Value] = {}
     for key, item in table.items():
         kind = type(key)
         if kind is str:
-            named[key if key.isascii() else _plain(key, 0)] = _plain(item, depth + 1)
+            named[key if key.isascii() else _SURROGATE.sub("\ufffd", key)] = _plain(item, depth + 1, empty)
         elif kind is bytes:
-            named[key.decode("utf-8", "replace")] = _plain(item, depth + 1)
+            named[key.decode("utf-8", "replace")] = _plain(item, depth + 1, empty)
         elif (kind is int or (kind is float and key.is_integer())) and key > 0:
-            numbered[int(key)] = _plain(item, depth + 1)
+            numbered[int(key)] = _plain(item, depth + 1, empty)
         elif kind is bool:
-            named["true" if key else "false"] = _plain(item, depth + 1)
+            named["true" if key else "false"] = _plain(item, depth + 1, empty)
         elif kind is int or kind is float:
-            named[str(key) if kind is int else decimal_text(key)] = _plain(item, depth + 1)
+            named[str(key) if kind is int else decimal_text(key)] = _plain(item, depth + 1, empty)
     if numbered and named:
         _refuse("cannot encode mixed-key table: table has both numeric and non-numeric keys")
     if not numbered:
