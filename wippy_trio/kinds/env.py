@@ -12,13 +12,13 @@ from wippy_trio.runtime import Runtime
 from wippy_trio.system.env import (
     EnvStorage,
     EnvVariable,
-    FileStorage,
     MemoryStorage,
     RouterStorage,
     StaticStorage,
     env_of,
     os_storage,
 )
+from wippy_trio.system.env_file import FileStorage
 
 __all__ = ["KINDS"]
 

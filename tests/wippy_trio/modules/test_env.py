@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from determinism.seams import Environment
 from wippy_trio.core.frame import EMPTY_FRAME, SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.security.policy import parse_condition_policy
@@ -51,10 +51,11 @@ async def test_errors(lua: Any) -> None:
     ]
 
 
-async def test_files_are_waited_for(lua: Any, environment: Environment) -> None:
-    entries = """
-  - {name: file, kind: env.storage.file, file_path: /data/app.env, auto_create: true, file_mode: "0600"}
-  - {name: token, kind: env.variable, variable: TOKEN, storage: file}
+async def test_files_are_waited_for(lua: Any, tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    entries = f"""
+  - {{name: file, kind: env.storage.file, file_path: "{path}", auto_create: true, file_mode: "0600"}}
+  - {{name: token, kind: env.variable, variable: TOKEN, storage: file}}
 """
     source = """
         local env = require('env')
@@ -63,9 +64,8 @@ async def test_files_are_waited_for(lua: Any, environment: Environment) -> None:
     """
     result = await lua(source, modules=["env"], entries=entries)
     assert result == [True, "NotFound", True, "abc", "abc"]
-    with environment.disk.open("/data/app.env", "rb") as file:
-        assert file.read() == b"TOKEN=abc\n"
-    assert environment.disk.stat("/data/app.env").mode == 0o600
+    assert path.read_text() == "TOKEN=abc\n"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 async def test_only_what_is_permitted_is_seen(lua: Any) -> None:
