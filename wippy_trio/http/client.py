@@ -7,10 +7,12 @@ redirects and cookies are the reference's, and nothing but h11 is imported. Sour
 from __future__ import annotations
 
 import zlib
+from collections.abc import Awaitable, Callable
 
 import trio
 
 from determinism.seams import Environment
+from wippy_trio.core.errors import UnsupportedError
 from wippy_trio.http.client_message import ClientRequest, Message, RequestFailedError, target_of, verb
 from wippy_trio.http.client_pool import ClientConnection, ClientPool, ConnectionLostError
 from wippy_trio.http.headers import Headers
@@ -20,6 +22,7 @@ __all__ = ["ClientRequest", "ClientResponse", "HttpClient", "RequestFailedError"
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_BODY_BYTES = 120 * 1024 * 1024
 MAX_REDIRECTS = 10
+Judge = Callable[[str], Awaitable[None]]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RESENDABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -124,25 +127,34 @@ class HttpClient:
         """Drop every idle connection."""
         await self._pool.aclose()
 
-    async def request(self, request: ClientRequest) -> ClientResponse:
+    async def request(self, request: ClientRequest, judge: Judge | None = None) -> ClientResponse:
         """Send a request and follow its redirects (at most ten).
 
+        Args:
+            request: what to send.
+            judge: awaited with the URL of every redirect before it is followed; its error ends the request.
+
         Raises:
+            UnsupportedError: a unix socket.
             InvalidError: the TLS options cannot be used.
             RequestFailedError: a bad URL, no connection, no answer in time, a body beyond the limit.
         """
+        if request.unix_socket:
+            raise UnsupportedError("unix sockets are not available to http_client (docs/reference/status.md)")
         timeout_s = DEFAULT_TIMEOUT_S if request.timeout_s is None or request.timeout_s <= 0 else request.timeout_s
         deadline = trio.current_time() + timeout_s
         message = Message.of(request, self._environment)
         with trio.move_on_at(deadline):
-            response = await self._follow(request, message, deadline)
+            response = await self._follow(request, message, deadline, judge)
             if not request.stream:
                 await _buffer(response, request.max_response_bytes or DEFAULT_BODY_BYTES)
             return response
         text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         raise RequestFailedError(f'{verb(request.method)} "{message.url}": {text}')
 
-    async def _follow(self, request: ClientRequest, message: Message, deadline: float) -> ClientResponse:
+    async def _follow(
+        self, request: ClientRequest, message: Message, deadline: float, judge: Judge | None
+    ) -> ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._exchange(request, message, deadline)
             location = response.headers.get("Location")
@@ -155,6 +167,8 @@ class HttpClient:
                     await response.read(1)
             finally:
                 await response.aclose()
+            if judge is not None:
+                await judge(message.url)
         raise RequestFailedError(f'{verb(message.method)} "{message.url}": stopped after {MAX_REDIRECTS} redirects')
 
     async def _exchange(self, request: ClientRequest, message: Message, deadline: float) -> ClientResponse:

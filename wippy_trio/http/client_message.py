@@ -42,6 +42,7 @@ class ClientRequest:
         timeout_s: for the whole exchange, the body included; None means 30 s.
         max_response_bytes: cap on a buffered body after decoding; 0 means 120 MB.
         stream: hand the body out unread.
+        unix_socket: path to connect to instead of the URL's host.
     """
 
     method: str
@@ -57,6 +58,7 @@ class ClientRequest:
     max_response_bytes: int = 0
     stream: bool = False
     tls: ClientTls | None = None
+    unix_socket: str = ""
 
 
 def verb(method: str) -> str:
