@@ -64,8 +64,6 @@ class Vm:
         kernel = self._kernel = boot(host, random)
         load = kernel[b"load_prelude"]
         for name in _FILES:
-            if name == "types" and not (files("sandbox") / "prelude" / "types.lua").is_file():
-                continue
             load(name.encode(), _prelude(name))
         kernel[b"seal"]()
         self.run: Callable[[], Any] = kernel[b"run"]

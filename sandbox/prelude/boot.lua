@@ -1,6 +1,6 @@
 -- First chunk of a VM: makes the kernel table and loads the other files of this folder into it.
 return function(host, random)
-  local K = { host = host, ops = {}, random = random }
+  local K = { host = host, ops = {}, random = random, P = {} } -- P: the key of what objects keep from user code
   local load = load
   function K.load_prelude(name, text)
     local chunk, problem = load(text, "=kernel/" .. name, "t")

@@ -8,15 +8,21 @@ local methods = {}
 local Channel = K.class("Channel", methods, { meta = { __tostring = function() return "channel" end } })
 local Case = K.class("SelectCase", {}, {})
 local channel_mt, case_mt = Channel.metatable, Case.metatable
+-- An object's state is out of user code's reach, behind a private key; everything below works on states.
+local P = K.P
 
 -- A waiter is {task, value, select record, channel}; queues are arrays with head and tail.
-local function new_channel(capacity)
-  return setmetatable({
+local function new_state(capacity)
+  local s = {
     cap = capacity, n = 0, bh = 1, bt = 0, buf = {}, sh = 1, st = 0, snd = {}, rh = 1, rt = 0, rcv = {}, closed = false,
-    owner = current(), mailbox = false, topic = false, source = false, starved = false, failed = false, sweep_at = 32,
-  }, channel_mt)
+    owner = current(), mailbox = false, topic = false, source = false, starved = false, sweep_at = 32,
+  }
+  s.object = setmetatable({ [P] = s }, channel_mt)
+  return s
 end
-K.new_channel = new_channel
+K.new_state = new_state
+function K.new_channel(capacity) return new_state(capacity).object end
+function K.channel_state(object) return object[P] end
 
 local function pop_receiver(ch)
   while ch.rh <= ch.rt do
@@ -46,10 +52,10 @@ local function pop_sender(ch)
 end
 
 local function wake_receiver(a, ch, w, v, ok)
-  if w[3] then ready(a, w[1], { channel = ch, value = v, ok = ok }) else ready(a, w[1], v, ok) end
+  if w[3] then ready(a, w[1], { channel = ch.object, value = v, ok = ok }) else ready(a, w[1], v, ok) end
 end
 local function wake_sender(a, ch, w)
-  if w[3] then ready(a, w[1], { channel = ch, value = w[2], ok = true }) else ready(a, w[1], true) end
+  if w[3] then ready(a, w[1], { channel = ch.object, value = w[2], ok = true }) else ready(a, w[1], true) end
 end
 
 local function try_send(a, ch, v)
@@ -100,14 +106,14 @@ local function try_receive(a, ch)
   return false
 end
 
-local function check(ch, name)
-  if type(ch) ~= "table" or ch.rcv == nil then
-    error("bad argument #1 to " .. name .. " (channel expected)", 3)
-  end
+local function state_of(ch, name)
+  local s = type(ch) == "table" and ch[P]
+  if not s or not s.rcv then error("bad argument #1 to " .. name .. " (channel expected)", 3) end
+  return s
 end
 
-function methods.send(ch, v)
-  check(ch, "send")
+function methods.send(object, v)
+  local ch = state_of(object, "send")
   local a = current()
   if try_send(a, ch, v) then return true end
   local t = ch.st + 1
@@ -117,8 +123,8 @@ function methods.send(ch, v)
   return true
 end
 
-function methods.receive(ch)
-  check(ch, "receive")
+function methods.receive(object)
+  local ch = state_of(object, "receive")
   local a = current()
   local got, v, ok = try_receive(a, ch)
   if got then return v, ok end
@@ -146,18 +152,15 @@ end
 K.close_in = close_in
 function K.close_channel(ch) close_in(ch.owner, ch) end
 
-function methods.close(ch)
-  check(ch, "close")
-  close_in(current(), ch)
+function methods.close(object)
+  close_in(current(), state_of(object, "close"))
 end
 
-function methods.case_send(ch, v)
-  check(ch, "case_send")
-  return setmetatable({ ch = ch, val = v, send = true }, case_mt)
+function methods.case_send(object, v)
+  return setmetatable({ [P] = { ch = state_of(object, "case_send"), val = v, send = true } }, case_mt)
 end
-function methods.case_receive(ch)
-  check(ch, "case_receive")
-  return setmetatable({ ch = ch, send = false }, case_mt)
+function methods.case_receive(object)
+  return setmetatable({ [P] = { ch = state_of(object, "case_receive"), send = false } }, case_mt)
 end
 
 -- From the kernel: a value for a channel that the host or another actor fills, without waiting.
@@ -176,20 +179,21 @@ end
 function K.channel_full(ch) return ch.n >= ch.cap and ch.rh > ch.rt end
 
 local getmetatable = debug.getmetatable
-local function valid(c) return type(c) == "table" and getmetatable(c) == case_mt end
+-- The state of a case; anything else in the list is passed over, as the reference does.
+local function case_state(c) return type(c) == "table" and getmetatable(c) == case_mt and c[P] end
 
 local function select_cases(cases, default)
   if type(cases) ~= "table" then error("bad argument #1 to select (table expected)", 2) end
   local a = current()
   local n = #cases
   for i = 1, n do
-    local c = cases[i]
-    if valid(c) then
+    local c = case_state(cases[i])
+    if c then
       if c.send then
-        if try_send(a, c.ch, c.val) then return { channel = c.ch, value = c.val, ok = true } end
+        if try_send(a, c.ch, c.val) then return { channel = c.ch.object, value = c.val, ok = true } end
       else
         local got, v, ok = try_receive(a, c.ch)
-        if got then return { channel = c.ch, value = v, ok = ok } end
+        if got then return { channel = c.ch.object, value = v, ok = ok } end
       end
     end
   end
@@ -197,8 +201,8 @@ local function select_cases(cases, default)
   local s = { done = false }
   local me = task()
   for i = 1, n do
-    local c = cases[i]
-    if valid(c) then
+    local c = case_state(cases[i])
+    if c then
       local ch = c.ch
       if c.send then
         local t = ch.st + 1
@@ -238,7 +242,7 @@ K.channel_lib = {
   new = function(size)
     if size == nil then size = 0 end
     if type(size) ~= "number" then error("bad argument #1 to new (number expected, got " .. type(size) .. ")", 2) end
-    return new_channel(size < 0 and 0 or size // 1)
+    return new_state(size < 0 and 0 or size // 1).object
   end,
   select = select_cases,
 }

@@ -11,6 +11,8 @@ local spack, sunpack, sbyte, ssub, schar = string.pack, string.unpack, string.by
 local concat, utf8len, mathtype = table.concat, utf8.len, math.type
 local MAX_DEPTH = 128
 
+local function thaw(t) return K.thaw(t) end -- the fields of a table that table.freeze made read-only
+local rawlen, rawget = rawlen, rawget
 local class_of = K.class_of -- metatable -> class record {name, pack, unpack, handle}
 local error_fields = K.error_fields
 
@@ -48,7 +50,7 @@ local pack_value
 
 -- Array or map? One pass with `next`: the keys must be 1..n in any order.
 local function array_length(t)
-  local n = #t
+  local n = rawlen(t) -- user code may have given it a __len
   if n == 0 then return 0 end
   local count = 0
   for k in next, t do
@@ -67,7 +69,7 @@ local function pack_table(t, out, o, depth, crossing)
     if n < 16 then out[o] = schar(0x90 + n)
     elseif n < 65536 then out[o] = spack(">BI2", 0xdc, n)
     else out[o] = spack(">BI4", 0xdd, n) end
-    for i = 1, n do o = pack_value(t[i], out, o, depth + 1, crossing) end
+    for i = 1, n do o = pack_value(rawget(t, i), out, o, depth + 1, crossing) end
     return o
   end
   local head = o + 1
@@ -123,7 +125,7 @@ function pack_value(v, out, o, depth, crossing)
     local mt = getmetatable(v)
     local class = mt and class_of[mt]
     if class then return pack_object(v, class, out, o, depth, crossing) end
-    return pack_table(v, out, o, depth, crossing)
+    return pack_table(mt and thaw(v) or v, out, o, depth, crossing)
   elseif t == "boolean" then
     out[o + 1] = v and "\xc3" or "\xc2"
   else
@@ -261,7 +263,11 @@ local function copy_table(t, depth)
     if tv == "table" then
       local mt = getmetatable(v)
       local class = mt and class_of[mt]
-      if class then v = class.shared and v or nil else v = copy_table(v, depth + 1) end
+      if class then
+        v = class.copy and class.copy(v) or class.shared and v or nil
+      else
+        v = copy_table(thaw(v), depth + 1)
+      end
     elseif tv == "function" or tv == "userdata" or tv == "thread" then
       v = nil
     end
@@ -276,8 +282,8 @@ function K.copy(v)
   if t == "table" then
     local mt = getmetatable(v)
     local class = mt and class_of[mt]
-    if class then return class.shared and v or nil end
-    return copy_table(v, 1)
+    if class then return class.copy and class.copy(v) or class.shared and v or nil end
+    return copy_table(thaw(v), 1)
   elseif t == "function" or t == "userdata" or t == "thread" then
     return nil
   end

@@ -23,7 +23,7 @@ function K.class(name, methods, options)
   end
   local class = {
     name = name, metatable = mt, methods = methods, pack = options.pack, unpack = options.unpack,
-    handle = options.handle or false, shared = options.pack ~= nil or options.shared or false,
+    handle = options.handle or false, shared = options.pack ~= nil or options.shared or false, copy = options.copy or false,
   }
   mt.__newindex = function() error("cannot set a field of " .. name, 2) end
   class_of[mt] = class
@@ -78,10 +78,13 @@ end
 local Error
 local methods = {}
 
+-- What an error holds is out of its holder's reach: behind a key that user code cannot name.
+local P = K.P
+
 local function text(e)
-  local context = e.context_list
-  if context then return concat(context, ": ") .. ": " .. e.text end
-  return e.text
+  local s = e[P]
+  if s.context then return concat(s.context, ": ") .. ": " .. s.text end
+  return s.text
 end
 
 -- The Lua frames a user wrote, innermost first, without the kernel's own.
@@ -107,16 +110,22 @@ for _, v in next, kinds do kind_values[v] = true end
 local function build(message, kind, retryable, details, stack, context, cause)
   if type(details) == "table" and next(details) == nil then details = nil end
   return setmetatable({
-    text = message, kind_name = kind or "", retry = retryable, info = details, trace = stack or false,
-    context_list = context or false, cause = cause or false,
+    [P] = {
+      text = message, kind = kind or "", retryable = retryable, details = details, stack = stack or false,
+      context = context or false, cause = cause or false,
+    },
   }, Error.metatable)
 end
 
-function methods.message(e) return e.text end
-function methods.kind(e) return e.kind_name end
-function methods.retryable(e) return e.retry end
-function methods.details(e) return e.info end
-function methods.stack(e) return e.trace or "" end
+local function state(e, name)
+  if type(e) ~= "table" or e[P] == nil then error("bad argument #1 to " .. name .. " (Error expected)", 3) end
+  return e[P]
+end
+function methods.message(e) return state(e, "message").text end
+function methods.kind(e) return state(e, "kind").kind end
+function methods.retryable(e) return state(e, "retryable").retryable end
+function methods.details(e) return state(e, "details").details end
+function methods.stack(e) return state(e, "stack").stack or "" end
 
 local function as_text(v)
   if K.is_object(v) == "Error" then return text(v) end
@@ -128,7 +137,7 @@ Error = K.class("Error", methods, {
   meta = {
     __tostring = text,
     __concat = function(a, b) return as_text(a) .. as_text(b) end,
-    __eq = function(a, b) return K.is_object(b) == "Error" and text(a) == text(b) and a.kind_name == b.kind_name end,
+    __eq = function(a, b) return K.is_object(b) == "Error" and text(a) == text(b) and a[P].kind == b[P].kind end,
   },
 })
 K.Error = Error
@@ -139,10 +148,18 @@ function K.new_error(kind, message, retryable, details)
 end
 function K.is_error(v) return type(v) == "table" and rawmeta(v) == Error.metatable end
 
+-- A copy for another actor: nothing in it can be changed from here.
+local function copy_error(e)
+  local s = e[P]
+  return build(s.text, s.kind, s.retryable, s.details and K.copy(s.details) or nil, s.stack, s.context)
+end
+Error.copy = copy_error
+
 function K.error_fields(e)
+  local s = e[P]
   return {
-    message = e.text, kind = e.kind_name, retryable = e.retry, details = e.info, stack = e.trace or nil,
-    context = e.context_list or nil,
+    message = s.text, kind = s.kind, retryable = s.retryable, details = s.details, stack = s.stack or nil,
+    context = s.context or nil,
   }
 end
 function K.error_from(fields)
@@ -154,13 +171,16 @@ end
 -- Whatever a program raised, as an Error object; `trace` is the Lua traceback where it was caught.
 function K.to_error(v, trace, kind)
   if K.is_error(v) then
-    if not v.trace or v.trace == "" then rawset(v, "trace", trace or "") end
+    local s = v[P]
+    if not s.stack or s.stack == "" then s.stack = trace or "" end
     return v
   end
-  if type(v) == "table" and type(v.message) == "string" then
-    return build(v.message, v.kind or kind or "Internal", v.retryable, v.details, trace)
+  if type(v) == "table" and rawmeta(v) == nil and type(v.message) == "string" then
+    local named = type(v.kind) == "string" and v.kind or kind or "Internal"
+    local details = type(v.details) == "table" and v.details or nil
+    return build(v.message, named, type(v.retryable) == "boolean" and v.retryable or nil, details, trace)
   end
-  return build(tostring(v), kind or "Internal", nil, nil, trace)
+  return build(K.tostring(v), kind or "Internal", nil, nil, trace)
 end
 
 local lib = {}
@@ -191,18 +211,19 @@ function lib.wrap(err, context)
   if type(context) ~= "string" then error("bad argument #2 to 'wrap' (string expected)", 2) end
   if K.is_error(err) then
     local list = { context }
-    for _, c in next, err.context_list or {} do list[#list + 1] = c end
-    return build(err.text, err.kind_name, err.retry, err.info, err.trace, list, err)
+    local s = err[P]
+    for _, c in next, s.context or {} do list[#list + 1] = c end
+    return build(s.text, s.kind, s.retryable, s.details, s.stack, list, err)
   end
   return build(tostring(err), "", nil, nil, K.traceback(), { context })
 end
 
 function lib.is(err, kind)
-  return K.is_error(err) and err.kind_name == kind
+  return K.is_error(err) and err[P].kind == kind
 end
 
 function lib.call_stack(err)
   if not K.is_error(err) then return nil end
-  return { thread = "main", frames = frames_of(err.trace) }
+  return { thread = "main", frames = frames_of(err[P].stack or "") }
 end
 K.errors_lib = lib

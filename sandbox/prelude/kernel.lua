@@ -288,9 +288,9 @@ end
 function sys.async(name)
   local op = op_index(name)
   return function(...)
-    local ch = K.new_channel(1)
+    local ch = K.new_state(1)
     local id = issue(op, K.encode(...), ch)
-    return ch, id
+    return ch.object, id
   end
 end
 function sys.cancel(id)
@@ -302,18 +302,18 @@ end
 -- A channel that the host feeds: (channel, source id) to be given to an operation. Capacity in values.
 function sys.source(capacity)
   local a = A
-  local ch = K.new_channel(capacity or 1)
+  local ch = K.new_state(capacity or 1)
   local id = a.next_source + 1
   a.next_source = id
   a.sources[id] = ch
   ch.source, ch.owner = id, a
-  return ch, id
+  return ch.object, id
 end
 function sys.drop_source(id)
   local ch = A.sources[id]
   if ch then
     A.sources[id] = nil
-    K.close_channel(ch)
+    K.close_in(A, ch)
   end
 end
 function K.drained(ch) -- a receive made room in a source whose feeder waits
@@ -363,24 +363,37 @@ local function finish(a, ok, data)
   if K.on_actor_end then K.on_actor_end(a) end
 end
 
+-- What a call or process ends with is made by user code: a value that refers to itself, an error object whose
+-- __tostring fails. Encoding it runs protected, and bounded by the budget like everything else.
+local function guarded(a, f, ...)
+  local ok, data = rawpcall(f, ...)
+  if ok then return true, data end
+  if data == KILL then
+    return false, K.encode_message(K.new_error(a.kill_kind, a.kill_message))
+  end
+  if type(data) ~= "string" then data = "error object of the program could not be read" end
+  return false, K.encode_message(K.new_error("Internal", data))
+end
+
 -- The outcome of a call: an error as second value (or its text) means that the call failed.
 local function outcome(a, v, err)
   if err ~= nil and (type(err) == "string" or K.is_error(err)) then
-    local e = K.to_error(err, K.traceback())
-    return false, K.encode_message(e)
+    local _, data = guarded(a, function() return K.encode_message(K.to_error(err, K.traceback())) end)
+    return false, data
   end
-  return true, K.encode_message(v)
+  return guarded(a, K.encode_message, v)
 end
 
 local function fail(a, co, e)
-  if e == KILL then
-    e = K.to_error(a.kill_message or "process killed", K.traceback(co), a.kill_kind)
-  elseif e == "not enough memory" then
-    e = K.to_error("memory limit of the host's VM exceeded (not enough memory)", "")
-  else
-    e = K.to_error(e, K.traceback(co))
-  end
-  return K.encode_message(e)
+  local _, data = guarded(a, function()
+    if e == KILL then
+      return K.encode_message(K.to_error(a.kill_message or "process killed", K.traceback(co), a.kill_kind))
+    elseif e == "not enough memory" then
+      return K.encode_message(K.to_error("memory limit of the host's VM exceeded (not enough memory)", ""))
+    end
+    return K.encode_message(K.to_error(e, K.traceback(co)))
+  end)
+  return data
 end
 
 -- The end of the actor's main task: a function worker waits for its next call, everything else is over.
@@ -554,7 +567,6 @@ function K.resolve(id, command, status, data)
       v = K.decode(data)
       if type(v) == "string" then v = K.to_error(v, "") end
     end
-    w.failed = status ~= 0
     K.push_channel(a, w, v)
     K.close_in(a, w)
   end

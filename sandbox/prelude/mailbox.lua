@@ -10,11 +10,12 @@ local actors, current, push = K.actors, K.current, K.push_channel
 
 -- payloads ---------------------------------------------------------------------------------------------------------
 local payload_methods = {}
+local payload_mt
 local Payload = K.class("Payload", payload_methods, {
-  shared = true,
+  copy = function(p) return setmetatable({ K.copy(p[1]), p[2], raw = p.raw }, payload_mt) end,
   meta = { __tostring = function(p) return "payload{" .. p[2] .. "}" end },
 })
-local payload_mt = Payload.metatable
+payload_mt = Payload.metatable
 K.Payload, K.payload_methods = Payload, payload_methods
 
 -- A payload is {value, format}. `raw` holds a value still in `format` (JSON text and the like).
@@ -129,7 +130,7 @@ local function subscribe(a, topic, message)
     if message ~= nil then sub.message = message end
     return sub
   end
-  local ch = K.new_channel(topic == INBOX and 0 or 1)
+  local ch = K.new_state(topic == INBOX and 0 or 1)
   ch.mailbox, ch.topic = true, topic
   if topic == EVENTS then ch.mailbox = false end
   sub = { channel = ch, message = message or false }
@@ -145,7 +146,7 @@ function K.inbox()
     a.inbox = sub
     flush(a, function(topic) return sbyte(topic, 1) ~= 64 end, sub)
   end
-  return sub.channel
+  return sub.channel.object
 end
 
 function K.events()
@@ -155,7 +156,7 @@ function K.events()
     sub = subscribe(a, EVENTS, false)
     flush(a, function(topic) return topic == EVENTS end, sub)
   end
-  return sub.channel
+  return sub.channel.object
 end
 
 function K.listen(topic, options)
@@ -169,12 +170,12 @@ function K.listen(topic, options)
   local known = a.topics[topic]
   local sub = subscribe(a, topic, message)
   if not known then flush(a, function(t) return t == topic end, sub) end
-  return sub.channel
+  return sub.channel.object
 end
 
-function K.unlisten(ch)
-  if K.is_object(ch) ~= "Channel" then error("bad argument #1 to unlisten (channel expected)", 2) end
-  local a = current()
+function K.unlisten(object)
+  if K.is_object(object) ~= "Channel" then error("bad argument #1 to unlisten (channel expected)", 2) end
+  local a, ch = current(), K.channel_state(object)
   local topic = ch.topic
   if not topic or not a.topics[topic] or a.topics[topic].channel ~= ch then
     return false, K.new_error("NotFound", "channel is not subscribed", false)
@@ -188,10 +189,10 @@ function K.unlisten(ch)
 end
 
 -- subscribe(topic, channel): messages of a topic go into a channel of the program's own.
-function K.bind(topic, ch)
+function K.bind(topic, object)
   if type(topic) ~= "string" or topic == "" then error("bad argument #1 to subscribe (string expected)", 2) end
-  if K.is_object(ch) ~= "Channel" then error("bad argument #2 to subscribe (channel expected)", 2) end
-  local a = current()
+  if K.is_object(object) ~= "Channel" then error("bad argument #2 to subscribe (channel expected)", 2) end
+  local a, ch = current(), K.channel_state(object)
   local known = a.topics[topic]
   if known then
     if known.channel == ch then return true end
@@ -207,7 +208,7 @@ function K.unbind(topic)
   local a = current()
   local sub = type(topic) == "string" and a.topics[topic]
   if not sub then return false end
-  return K.unlisten(sub.channel)
+  return K.unlisten(sub.channel.object)
 end
 
 -- sending inside the VM: the fast road between actors of one shard ------------------------------------------------

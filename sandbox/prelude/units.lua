@@ -1,13 +1,18 @@
 -- Units: compiled sources, module tables and the environments actors run in. Called once per VM as chunk(K), last.
 local K = ...
-local type, error, setmetatable, next, rawget, load = type, error, setmetatable, next, rawget, load
+local type, error, setmetatable, next, rawget, rawset, load = type, error, setmetatable, next, rawget, rawset, load
+local rawmeta = debug.getmetatable
 local rawpairs, unpack = pairs, table.unpack
 local units = {} -- unit id -> {chunk, globals, imports, name}
 local modules = {} -- module name -> frozen table
 local base -- globals of every unit
 local actors = K.actors
 
+-- A read-only view of a library; plain tables inside it (constants) become views too.
 function K.freeze(lib, name)
+  for k, v in next, lib do
+    if type(v) == "table" and rawmeta(v) == nil then rawset(lib, k, K.freeze(v, name and (name .. "." .. K.tostring(k)))) end
+  end
   return setmetatable({}, {
     __index = lib,
     __newindex = function(_, k) error("library " .. (name or "table") .. " is read-only: cannot set '" .. K.tostring(k) .. "'", 2) end,
@@ -23,6 +28,8 @@ function K.finish_base(globals)
   for k, v in next, globals do
     if type(v) == "table" then base[k] = K.freeze(v, k) else base[k] = v end
   end
+  for k, v in next, K.types.globals do base[k] = v end
+  rawmeta(base.string).__call = K.types.string_call -- string(x) validates, as the other types do
   for k, v in next, K.pcall_lib do base[k] = v end
   local co = {}
   for k, v in next, K.coroutine_lib do co[k] = v end
@@ -50,7 +57,7 @@ function K.has_module(name) return modules[name] ~= nil end
 
 -- Defines (or replaces) a unit. `names` maps alias -> module; `imports` maps alias -> unit id.
 function K.define(id, name, text, chunkname, names, imports)
-  local chunk, problem = load(text, "@" .. chunkname, "t")
+  local chunk, problem = load(text, "@" .. chunkname, "t", {}) -- its environment comes as its first argument
   if not chunk then return problem end
   local globals = {}
   for k, v in next, base do globals[k] = v end

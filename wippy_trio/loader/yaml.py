@@ -291,7 +291,7 @@ class _Builder:
         if tag == "binary":
             try:
                 raw = base64.b64decode("".join(event.value.split()), validate=True)
-            except binascii.Error as error:
+            except ValueError as error:  # binascii.Error is one; non-ASCII text raises it bare
                 raise self.error("!!binary value is not base64", place) from error
             try:
                 return raw.decode()
