@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from wippy_trio.core.entry import Entry
-from wippy_trio.core.errors import InvalidError, LuaError, UnsupportedError
+from wippy_trio.core.errors import InvalidError, LuaError
 from wippy_trio.core.units import duration_s
 from wippy_trio.http.limits import ServerLimits
 from wippy_trio.http.routing import METHODS
@@ -73,6 +73,7 @@ class ServerConfig:
     limits: ServerLimits
     tls: ServerTls | None = None
     engine: str = ""
+    network: str = ""
 
     @classmethod
     def parse(cls, entry: Entry) -> ServerConfig:
@@ -80,14 +81,11 @@ class ServerConfig:
 
         Raises:
             InvalidError: a missing or malformed field.
-            UnsupportedError: an overlay network.
         """
         address = _text(entry, entry.data, "addr")
         if not address:
             raise InvalidError("address is required")
         split_address(address)
-        if entry.data.get("network"):
-            raise UnsupportedError(f"{entry.id}: network overlays are not available (docs/reference/status.md)")
         for name in ("buffer_size", "worker_count"):
             value = _map(entry, "host").get(name, 0)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -101,7 +99,7 @@ class ServerConfig:
             write_s=_seconds(entry, timeouts, "write"),
             idle_s=_seconds(entry, timeouts, "idle") or ServerLimits().idle_s,
         )
-        return cls(address, limits, _tls(entry), engine)
+        return cls(address, limits, _tls(entry), engine, _text(entry, entry.data, "network"))
 
 
 def _tls(entry: Entry) -> ServerTls | None:

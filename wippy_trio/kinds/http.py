@@ -9,7 +9,7 @@ import trio
 
 from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.core.entry import Entry
-from wippy_trio.core.errors import LuaError, NotFoundError
+from wippy_trio.core.errors import LuaError, NotFoundError, UnsupportedError
 from wippy_trio.core.frame import Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.http.config import EndpointConfig, RouterConfig, ServerConfig, StaticConfig
@@ -102,6 +102,8 @@ def _engine(config: ServerConfig) -> Engine | None:
 async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     """A listening server; requests still running at its end have the stop time limit to finish."""
     config, lifecycle = ServerConfig.parse(entry), Lifecycle.parse(entry)
+    if config.network:
+        raise UnsupportedError(f"{entry.id}: network overlays are not available (docs/reference/status.md)")
     protocols = ("h2", "http/1.1") if config.engine == "hypercorn" else ("http/1.1",)
     context = None if config.tls is None else await server_context(config.tls, runtime.environment, protocols)
     options = ServerOptions(
