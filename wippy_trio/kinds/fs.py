@@ -64,9 +64,7 @@ def check_directory(entry: Entry) -> None:
 @asynccontextmanager
 async def open_directory(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     """A volume over a directory."""
-    files = Filesystem(
-        runtime.environment, _root(entry, runtime), mode=_mode(entry), lane=f"fs:{entry.id}"
-    )
+    files = Filesystem(runtime.environment, _root(entry, runtime), mode=_mode(entry), lane=f"fs:{entry.id}")
     await files.open_root(auto_init=entry.data.get("auto_init") is True)
     try:
         with runtime.resources.offer(entry.id, files):

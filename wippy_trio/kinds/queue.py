@@ -20,6 +20,7 @@ from wippy_trio.security.scope import policies_of
 from wippy_trio.storage.queue_consumer import QueueConsumer
 from wippy_trio.storage.queue_memory import MemoryQueueDriver
 from wippy_trio.storage.queues import ConsumerOptions, Delivery, QueueConfig, QueueDriver, QueueHandle
+from wippy_trio.storage.unbuilt import UnbuiltQueueDriver
 
 __all__ = ["KINDS"]
 
@@ -78,10 +79,7 @@ def check_queue(entry: Entry) -> None:
 async def open_queue(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     """A queue, declared on its driver."""
     config = _config(entry)
-    driver_id = relative(entry, entry.data["driver"])
-    driver = runtime.resources.find(driver_id, object)
-    if not isinstance(driver, QueueDriver):
-        raise NotFoundError("driver not found", details={"driver_id": str(driver_id)})
+    driver = _driver(relative(entry, entry.data["driver"]), runtime)
     name = str(entry.id)
     await driver.declare(name, config)
     try:
@@ -90,6 +88,16 @@ async def open_queue(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     finally:
         with trio.CancelScope(shield=True), trio.move_on_after(5):
             await driver.remove(name)
+
+
+def _driver(id_: EntryId, runtime: Runtime) -> QueueDriver:
+    found = runtime.resources.find(id_, object)
+    if isinstance(found, QueueDriver):
+        return found
+    known = runtime.registry.pending.get(id_)
+    if known is not None and known.kind.startswith("queue.driver."):
+        return UnbuiltQueueDriver(str(id_), known.kind)
+    raise NotFoundError("driver not found", details={"driver_id": str(id_)})
 
 
 def _options(entry: Entry) -> ConsumerOptions:

@@ -9,12 +9,14 @@ import trio
 
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
+from wippy_trio.core.ids import EntryId
 from wippy_trio.core.units import duration_s
 from wippy_trio.kind import Kind, relative
 from wippy_trio.runtime import Runtime
 from wippy_trio.storage.kv import MemoryStore
 from wippy_trio.storage.kv_sql import SqlStore, SqlStoreTable
 from wippy_trio.storage.sql import SqlDatabase
+from wippy_trio.storage.unbuilt import UnbuiltDatabase
 
 __all__ = ["KINDS"]
 
@@ -73,14 +75,21 @@ def check_sql(entry: Entry) -> None:
     _cleanup_s(entry)
 
 
+def _database(id_: EntryId, runtime: Runtime) -> SqlDatabase:
+    found = runtime.resources.find(id_, object)
+    if isinstance(found, SqlDatabase):
+        return found
+    known = runtime.registry.pending.get(id_)
+    if known is not None and known.kind.startswith("db.sql."):
+        return UnbuiltDatabase(str(id_), known.kind)
+    raise NotFoundError(f"database not found: {id_}")
+
+
 @asynccontextmanager
 async def open_sql(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     """A store over a table of a database entry."""
     table, interval_s = _table(entry), _cleanup_s(entry)
-    database_id = relative(entry, entry.data["database"])
-    database = runtime.resources.find(database_id, object)
-    if not isinstance(database, SqlDatabase):
-        raise NotFoundError(f"database not found: {database_id}")
+    database = _database(relative(entry, entry.data["database"]), runtime)
     store = SqlStore(database, table, runtime.environment.clock)
 
     def failed(error: LuaError) -> None:

@@ -22,9 +22,7 @@ _COPY_CHUNK_BYTES = 64 * 1024
 _MODES = {"r": OpenMode.READ, "w": OpenMode.WRITE, "wx": OpenMode.EXCLUSIVE, "a": OpenMode.APPEND}
 _TOKENS_AT_ONCE_COUNT = 64
 
-MODULE = Module(
-    "fs", classes={ModuleClass.STORAGE, ModuleClass.IO, ModuleClass.NONDETERMINISTIC}, prelude="fs.lua"
-)
+MODULE = Module("fs", classes={ModuleClass.STORAGE, ModuleClass.IO, ModuleClass.NONDETERMINISTIC}, prelude="fs.lua")
 
 
 @runtime_checkable

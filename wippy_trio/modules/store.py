@@ -38,9 +38,7 @@ def get(call: Call, id: object) -> bool:
     return True
 
 
-@MODULE.immediate(
-    "store.info", permission=Permission("store.info", message="not allowed to inspect store: {resource}")
-)
+@MODULE.immediate("store.info", permission=Permission("store.info", message="not allowed to inspect store: {resource}"))
 def info(call: Call, id: object) -> dict[str, object]:
     """What the store is and can do."""
     known = _store(call, id).info_now()

@@ -183,9 +183,7 @@ class Filesystem:
     async def _threaded(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
             raise UnavailableError("filesystem is closed", retryable=False)
-        return await self._environment.threads.run(
-            lambda: _translating(work, *args, **kwargs), lane=self._lane
-        )
+        return await self._environment.threads.run(lambda: _translating(work, *args, **kwargs), lane=self._lane)
 
     def _open_root(self, auto_init: bool) -> None:
         if auto_init:

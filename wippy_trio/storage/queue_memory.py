@@ -104,9 +104,7 @@ class MemoryQueueDriver:
             named = message if message.id else attrs.evolve(message, id=self._ids.uuid())
             await found.put(named, self._publish_wait_s)
 
-    async def deliver(
-        self, queue: str, options: ConsumerOptions, sink: trio.MemorySendChannel[Delivery]
-    ) -> None:
+    async def deliver(self, queue: str, options: ConsumerOptions, sink: trio.MemorySendChannel[Delivery]) -> None:
         """See `QueueDriver.deliver`; a nacked message joins the end of the queue at once."""
         found = self._find(queue)
         found.consumers_count += 1

@@ -168,9 +168,7 @@ class QueueDriver(Protocol):
             UnavailableError: no room in time (retryable), or closed.
         """
 
-    async def deliver(
-        self, queue: str, options: ConsumerOptions, sink: trio.MemorySendChannel[Delivery]
-    ) -> None:
+    async def deliver(self, queue: str, options: ConsumerOptions, sink: trio.MemorySendChannel[Delivery]) -> None:
         """Move messages into `sink` until cancelled or closed. A message not handed over goes back in front.
 
         Raises:

@@ -176,23 +176,29 @@ class Insert(Statement):
     query: Select | None = None
     prefixes: tuple[Condition, ...] = ()
     words: tuple[str, ...] = ()
+    #: Columns, rows come from `set_map`: what is added afterwards takes their place, as in the reference.
+    names_mapped: bool = False
+    rows_mapped: bool = False
 
     def into(self, table: str) -> Insert:
         """Insert into `table`."""
         return attrs.evolve(self, table=table)
 
     def columns(self, *names: str) -> Insert:
-        """Add columns."""
-        return attrs.evolve(self, names=(*self.names, *names))
+        """Add columns; the first ones after `set_map` replace its columns."""
+        before = () if self.names_mapped and names else self.names
+        return attrs.evolve(self, names=(*before, *names), names_mapped=self.names_mapped and not names)
 
     def values(self, *row: SqlValue) -> Insert:
-        """Add one row."""
-        return attrs.evolve(self, rows=(*self.rows, row))
+        """Add one row; the first one after `set_map` replaces its row."""
+        before = () if self.rows_mapped else self.rows
+        return attrs.evolve(self, rows=(*before, row), rows_mapped=False)
 
     def set_map(self, values: Mapping[str, SqlValue]) -> Insert:
         """Replace columns and rows by these, in alphabetical order of the columns."""
         names = tuple(sorted(values))
-        return attrs.evolve(self, names=names, rows=(tuple(values[name] for name in names),))
+        row = tuple(values[name] for name in names)
+        return attrs.evolve(self, names=names, rows=(row,), names_mapped=True, rows_mapped=True)
 
     def select(self, query: Select) -> Insert:
         """Insert what `query` gives."""

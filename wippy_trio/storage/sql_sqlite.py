@@ -166,9 +166,7 @@ class SqliteDatabase:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_interrupt_when_cancelled, connection, ticket)
             try:
-                outcome = await self._environment.threads.run(
-                    method, connection, ticket, *args, lane=self._lane
-                )
+                outcome = await self._environment.threads.run(method, connection, ticket, *args, lane=self._lane)
             except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery's exception group
                 failure = error
             finally:

@@ -211,7 +211,7 @@ async def scanned(files, data: bytes, split: Split, limit_count: int = 100) -> l
         (Split.WORDS, b"  one\ttwo\n three ", [b"one", b"two", b"three"]),
         (Split.WORDS, "a\u00a0b\u2003ü".encode(), [b"a", b"b", "ü".encode()]),
         (Split.BYTES, "aé".encode(), [b"a", b"\xc3", b"\xa9"]),
-        (Split.RUNES, "aé€😀".encode(), ["a".encode(), "é".encode(), "€".encode(), "😀".encode()]),
+        (Split.RUNES, "aé€😀".encode(), [b"a", "é".encode(), "€".encode(), "😀".encode()]),
         (Split.RUNES, b"a\xffb\xe2\x82", [b"a", b"\xef\xbf\xbd", b"b", b"\xef\xbf\xbd", b"\xef\xbf\xbd"]),
     ],
 )

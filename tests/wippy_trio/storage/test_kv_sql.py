@@ -95,6 +95,8 @@ async def test_postgres_gets_numbered_marks() -> None:
     store = SqlStore(recorder, SqlStoreTable("t"), system_environment().clock)
     await store.list_page(ListOptions(prefix="p", after="a", limit=5))
     assert recorder.texts == [
-        "SELECT key, value FROM t WHERE (expires_at IS NULL OR expires_at > $1)"
-        " AND (substr(key,1,1) = $2 OR substr(key,1,2) = $3) AND key > $4 ORDER BY key ASC LIMIT 6"
+        (
+            "SELECT key, value FROM t WHERE (expires_at IS NULL OR expires_at > $1)"
+            " AND (substr(key,1,1) = $2 OR substr(key,1,2) = $3) AND key > $4 ORDER BY key ASC LIMIT 6"
+        )
     ]
