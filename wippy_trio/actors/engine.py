@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +200,11 @@ class Engine:
         return unit
 
     # shards ----------------------------------------------------------------------------------------------------
+    def start_soon(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Run what outlives the actor that asks for it, in the node's nursery. It must not raise."""
+        assert self._nursery is not None
+        self._nursery.start_soon(function)
+
     async def open_shard(self, name: str, memory_bytes: int | None = None) -> Shard:
         """A new VM and the task that runs it, in the node's nursery."""
         assert self._nursery is not None

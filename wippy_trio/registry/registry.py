@@ -210,6 +210,11 @@ class Registry:
         apply_to(entries, await self._changes_to(current.version, target))
         return Snapshot(target, entries)
 
+    def delta(self, before: Iterable[Entry], after: Iterable[Entry]) -> tuple[Change, ...]:
+        """The changes that lead from one set of entries to another, in an order in which they can be made."""
+        old = {entry.id: entry for entry in before}
+        return sort_changes(build_delta(old, {entry.id: entry for entry in after}), old, self._references)
+
     # --------------------------------------------------------------------------------------------------- changing
 
     async def load_state(self, entries: Iterable[Entry]) -> Version:
