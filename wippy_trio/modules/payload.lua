@@ -38,6 +38,8 @@ function methods.transcode(p, target)
   return sys.payload(made, target), nil
 end
 
+K.Payload.metatable.__tostring = function(p) return "payload{format=" .. p[2] .. "}" end
+
 return {
   new = function(v) return sys.payload(v) end,
   format = K.freeze({

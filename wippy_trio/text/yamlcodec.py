@@ -56,6 +56,9 @@ class _Writer(Emitter):
         else:
             self.indent = self.best_indent * ((self.indent + self.best_indent) // self.best_indent)
 
+    def check_empty_document(self) -> bool:
+        return False  # an empty text alone needs no document mark
+
     def check_simple_key(self) -> bool:
         # The empty key is as simple as any; PyYAML would write it in the long form.
         if isinstance(self.event, yaml.ScalarEvent) and self.event.value == "":
