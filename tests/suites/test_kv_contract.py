@@ -26,6 +26,9 @@ class TrioWallClock:
     def monotonic_s(self) -> float:
         return trio.current_time()
 
+    def cpu_s(self) -> float:
+        return 0.0
+
     def zone(self) -> str:
         return "UTC"
 
@@ -161,9 +164,9 @@ async def test_put_without_conditions_writes(store, autojump_clock) -> None:
 
 
 def test_put_options_are_checked() -> None:
-    for options in ({"ttl_s": -1}, {"if_version": 0}, {"only_if_absent": True, "if_version": 1}):
+    for ttl_s, only_if_absent, if_version in ((-1, False, None), (0, False, 0), (0, True, 1)):
         with pytest.raises(InvalidError, match="invalid store options"):
-            PutOptions(**options)
+            PutOptions(ttl_s, only_if_absent, if_version)
 
 
 async def test_conditions_are_kept_or_refused_as_info_says(store, autojump_clock) -> None:

@@ -1,3 +1,4 @@
+-- size: one chunk per module, and builders, databases and values share one table of secrets.
 -- The `sql` module. What an object is lives in `values`, out of its holder's reach: a database whose id could be
 -- overwritten would be any database. Builders are chains of calls, sent to the host when their text is wanted.
 local sys, K = ...

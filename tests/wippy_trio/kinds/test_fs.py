@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_bad_entries_are_refused(data, problem) -> None:
     ],
 )
 def test_where_a_directory_is(meta, data, expected) -> None:
-    runtime = SimpleNamespace(
+    runtime: Any = SimpleNamespace(
         environment=system_environment(),
         config=SimpleNamespace(project_dir="/project"),
         extras={"module_roots": {"acme/lib": "/modules/lib"}},

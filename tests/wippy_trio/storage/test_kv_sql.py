@@ -9,6 +9,7 @@ from wippy_trio.storage.kv import ListOptions
 from wippy_trio.storage.kv_sql import SqlStore, SqlStoreTable
 from wippy_trio.storage.sql import Dialect, ExecuteResult, QueryResult
 from wippy_trio.storage.sql_sqlite import SqliteDatabase
+from wippy_trio.storage.unbuilt import UnbuiltDatabase
 
 
 @pytest.fixture
@@ -73,12 +74,13 @@ def test_names_are_checked(name) -> None:
         SqlStoreTable("t", key_column=name)
 
 
-class Recorder:
+class Recorder(UnbuiltDatabase):
     """A PostgreSQL that only notes what it was asked."""
 
     dialect = Dialect.POSTGRES
 
     def __init__(self) -> None:
+        super().__init__("app:pg", "db.sql.postgres")
         self.texts: list[str] = []
 
     async def query(self, text, params=()):

@@ -60,6 +60,7 @@ async def test_the_handler_may_settle_itself(queue, nursery, autojump_clock) -> 
     nursery.start_soon(QueueConsumer(queue, ConsumerOptions(), handle, log.failed).run)
     await trio.sleep(20)
     assert len(log.seen) == 1
+    assert isinstance(log.seen[0], Delivery)
     assert log.seen[0].released
     nursery.cancel_scope.cancel()
 
@@ -85,7 +86,7 @@ async def test_concurrency(queue, nursery, workers, expected, autojump_clock) ->
 
 async def test_prefetch_bounds_what_is_taken(queue, nursery, autojump_clock) -> None:
     async def handle(_delivery: Delivery) -> bool:
-        await trio.sleep_forever()
+        await trio.sleep(1e6)
         return True
 
     await queue.publish(*(QueueMessage(number) for number in range(20)))
@@ -100,7 +101,7 @@ async def test_stopping_gives_back_what_is_not_settled(queue, autojump_clock) ->
 
     async def handle(_delivery: Delivery) -> bool:
         try:
-            await trio.sleep_forever()
+            await trio.sleep(1e6)
         finally:
             cancelled.append(True)
         return True
