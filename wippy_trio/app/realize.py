@@ -170,7 +170,7 @@ class Realizer:
             await self._nursery.start(self._hold, held)
         except Exception as problem:
             error = only_error(problem)
-            if isinstance(error, LuaError):
+            if error is not problem and isinstance(error, LuaError):
                 raise error from problem
             raise
         self._held[entry.id] = held

@@ -160,6 +160,7 @@ class FunctionPool:
         self._waiting: deque[trio.Event] = deque()
         self._method = str(entry.data.get("method") or "main").encode()
         self._unit: Unit | None = None
+        self._closed = False
 
     @property
     def busy_count(self) -> int:
@@ -238,7 +239,9 @@ class FunctionPool:
         actor = worker.actor
         if actor.shard.actors.get(actor.actor_id) is not actor:
             return  # killed
-        if self.settings.kind == "inline" or self._engine.unit(self.entry.id) is not self._unit:
+        # A closed pool's entry may be gone or another one; its last calls end with their workers.
+        stale = self._closed or self.settings.kind == "inline" or self._engine.unit(self.entry.id) is not self._unit
+        if stale:
             actor.shard.kill(actor)
             return
         worker.idle_since_s = self._engine.environment.clock.monotonic_s()
@@ -263,6 +266,7 @@ class FunctionPool:
 
     def close(self) -> None:
         """End idle workers; running calls finish."""
+        self._closed = True
         self._drop_idle()
 
 
