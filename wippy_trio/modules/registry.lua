@@ -129,10 +129,11 @@ local function reader(name, want)
   local op = sys.immediate("registry.snapshot." .. name)
   return function(s, argument)
     local number = expect(s, "registry.Snapshot", name)
-    if want then check(argument, want, 2, name) end
+    argument = want and check(argument, want, 2, name) or nil
     if want == "table" then argument = criteria_of(argument) end
     local result, err = op(number, argument)
     if result == false then -- pushed out by newer ones
+      local _
       _, err = load_op(number)
       if err then return nil, err end
       result, err = op(number, argument)

@@ -124,8 +124,9 @@ async def snapshot_load(call: Call, number: int) -> int:
 
 
 @MODULE.immediate("registry.snapshot.entries")
-def snapshot_entries(call: Call, number: int) -> object:
+def snapshot_entries(call: Call, number: int, nothing: None = None) -> object:
     """All readable entries; False when the snapshot has to be loaded again (so also the next three)."""
+    del nothing
     held = _snapshots(call).find(number)
     return held is not None and _readable(call, held.all())
 
