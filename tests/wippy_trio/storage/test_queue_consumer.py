@@ -86,7 +86,7 @@ async def test_concurrency(queue, nursery, workers, expected, autojump_clock) ->
 
 async def test_prefetch_bounds_what_is_taken(queue, nursery, autojump_clock) -> None:
     async def handle(_delivery: Delivery) -> bool:
-        await trio.sleep(1e6)
+        await trio.sleep(3600)
         return True
 
     await queue.publish(*(QueueMessage(number) for number in range(20)))
@@ -101,7 +101,7 @@ async def test_stopping_gives_back_what_is_not_settled(queue, autojump_clock) ->
 
     async def handle(_delivery: Delivery) -> bool:
         try:
-            await trio.sleep(1e6)
+            await trio.sleep(3600)
         finally:
             cancelled.append(True)
         return True
