@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from sandbox.errors import LuaError
 from wippy_trio.app.app import App
@@ -396,7 +397,7 @@ SERVICE = """
 """
 
 
-async def test_a_service_may_replace_itself(app: OpenApp) -> None:
+async def test_a_service_may_replace_itself(app: OpenApp, autojump_clock: trio.testing.MockClock) -> None:
     """The change outlives the process that asked for it and is ended by it."""
     async with app(SERVICE) as running:
         with trio.fail_after(60):
