@@ -25,6 +25,6 @@ HANDLER = """
 
 @pytest.mark.parametrize("at", range(len(LUA)), ids=["sql", "store", "queue", "fs"])
 async def test_snippet(lua, tmp_path, at, autojump_clock) -> None:
-    entries = ENTRIES.replace("data/app.db", ":memory:").replace("data/files", str(tmp_path / "files")) + HANDLER
+    entries = ENTRIES.replace("data/app.db", '":memory:"').replace("data/files", str(tmp_path / "files")) + HANDLER
     source = LUA[at].split("-- the handler")[0]
     await lua(PREPARE + source, modules=["sql", "store", "queue", "fs"], entries=entries)
