@@ -93,8 +93,14 @@ class HttpServer:
         """Connections open now."""
         return len(self._links)
 
-    async def serve(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+    async def serve(
+        self, *, shield: bool = False, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Listen and serve until `stop` or cancellation; `task_status` gets the bound address.
+
+        Args:
+            shield: only `stop` ends it, so that a cancelled owner can still let requests finish.
+            task_status: see `trio.Nursery.start`.
 
         Raises:
             UnavailableError: the address cannot be bound.
@@ -106,6 +112,7 @@ class HttpServer:
             message = f"cannot listen on {self._host}:{self._port}: {problem.strerror or problem}"
             raise UnavailableError(message) from problem
         listener = self._listener
+        self._scope.shield = shield
         try:
             task_status.started(listener.address)
             with self._scope:

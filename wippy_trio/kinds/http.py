@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -111,7 +112,7 @@ async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     )
     server = HttpServer(config.address, sites_of(runtime.extras).handler(entry.id), runtime.environment, options)
     async with trio.open_nursery() as nursery:
-        address = await nursery.start(server.serve)
+        address = await nursery.start(partial(server.serve, shield=True))
         runtime.log.info("http server listening", server=str(entry.id), address=address)
         with runtime.resources.offer(entry.id, server):
             try:

@@ -138,7 +138,7 @@ async def test_a_body_that_grows_beyond_the_limit(serving, autojump_clock) -> No
 
 async def test_slow_reader_costs_nobody_else(serving, autojump_clock) -> None:
     async def large(exchange: Exchange) -> None:
-        for _ in range(100):
+        for _ in range(20):
             await exchange.response.write(b"x" * 100_000)
 
     async with serving(large, ServerLimits(write_stall_s=20)) as served:
@@ -148,7 +148,7 @@ async def test_slow_reader_costs_nobody_else(serving, autojump_clock) -> None:
         assert served.server.connection_count == 1
         eager = await served.connect()
         await eager.send_all(GET)
-        assert len(await served.listen(eager, 1)) > 10_000_000
+        assert len(await served.listen(eager, 1)) > 2_000_000
         await trio.sleep(25)
         with pytest.raises(trio.BrokenResourceError):
             await lazy.send_all(GET * 1000)
