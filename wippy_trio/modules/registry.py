@@ -230,10 +230,13 @@ async def _outliving(call: Call, work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _wrapped(error: LuaError, context: str) -> LuaError:
-    """Failures have the kind Internal and a word on what was tried; what is not built yet stays what it is."""
-    if isinstance(error, UnsupportedError | NotFoundError):
+    """Failures have the kind Internal and a word on what was tried, as in the reference."""
+    if isinstance(error, NotFoundError):  # no such version
         return error
-    return InternalError(str(error), retryable=False, context=(context,), details=error.details)
+    problem = str(error)
+    if isinstance(error, UnsupportedError):  # an ns.dependency, whose module would have to be fetched
+        problem = f"dependency resolution failed: {problem}"
+    return InternalError(problem, retryable=False, context=(context,), details=error.details)
 
 
 def _value(value: Any) -> Any:
