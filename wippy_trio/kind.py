@@ -33,6 +33,8 @@ class Kind:
         check: validates entry data when the entry is created, before `open` (raise InvalidError).
         service: supervised (the `lifecycle` block decides when it runs) or held open.
         live_update: whether an update may be served by closing and opening again (True) or is refused.
+        guard: `guard(old, new, runtime)` is asked before an open entry gives way to `new`, or to nothing (None): raise
+            InvalidError to refuse. Not asked when the app ends.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Kind:
     check: Callable[[Entry], None] | None = None
     service: bool = False
     live_update: bool = True
+    guard: Callable[[Entry, Entry | None, Runtime], None] | None = None
 
 
 @asynccontextmanager

@@ -81,9 +81,10 @@ class Realizer:
         kind = find_kind(new.kind)
         if kind is not None and not kind.live_update:
             raise ConflictError(f"{new.id}: kind {new.kind} cannot be changed while it runs")
+        self._ask(old, new)
         running = self._supervisor.get(old.id)
         ran = running is not None and running.desired == "running"
-        await self.delete(old)
+        await self._close(old)
         try:
             await self.create(new)
         except LuaError:
@@ -95,7 +96,21 @@ class Realizer:
             self._restart.append(new.id)
 
     async def delete(self, entry: Entry) -> None:
-        """Close the entry."""
+        """Close the entry.
+
+        Raises:
+            LuaError: others need it.
+        """
+        self._ask(entry, None)
+        await self._close(entry)
+
+    def _ask(self, old: Entry, new: Entry | None) -> None:
+        """Whether an open entry may go, or become another one; its kind raises where it may not."""
+        kind = find_kind(old.kind)
+        if kind is not None and kind.guard is not None and old.id in self._held:
+            kind.guard(old, new, self._runtime)
+
+    async def _close(self, entry: Entry) -> None:
         if entry.id in self._services:
             await self._supervisor.remove(entry.id)
             del self._services[entry.id]
