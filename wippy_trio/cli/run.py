@@ -1,28 +1,26 @@
-"""`run`: boot an app, run a command or serve until stopped. Source: docs guides/cli; spec system/cli."""
+"""`run`: serve an app until it is stopped, or run one of its commands. Source: docs guides/cli; spec system/cli."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Mapping
 
 import attrs
 import click
 import trio
 
-from determinism.system import system_environment
 from wippy_trio.actors.terminal import TerminalHost, exit_code
-from wippy_trio.app.app import App, open_entries
-from wippy_trio.app.config import Config, ConfigFlags, load_config, load_project, process_environment
-from wippy_trio.cli.options import Logging
+from wippy_trio.app.app import App
+from wippy_trio.cli.options import Logging, Source
+from wippy_trio.cli.session import Body, load_session, run_session
 from wippy_trio.cli.terminal import ProcessTerminal
 from wippy_trio.core.entry import Entry
-from wippy_trio.core.errors import ConfigError, InvalidError, NotFoundError
-from wippy_trio.core.frame import Frame
+from wippy_trio.core.errors import ConfigError, InvalidError, NotFoundError, UnavailableError, UnsupportedError
+from wippy_trio.core.frame import Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
-from wippy_trio.observability.log import ConsoleFormatter, JsonFormatter, LogCore, LogLevel, attach_handler
+from wippy_trio.security.scope import policies_of
 
-__all__ = ["RunRequest", "run_app"]
+__all__ = ["Command", "RunRequest", "command_body", "commands_of", "run_app"]
 
 _HOST_WAIT_S = 5.0
 
@@ -31,179 +29,153 @@ _HOST_WAIT_S = 5.0
 class RunRequest:
     """What `run` was asked to do."""
 
-    project: str
-    config_files: tuple[str, ...]
-    profiles: tuple[str, ...]
-    overrides: tuple[str, ...]
-    settings: tuple[str, ...]
+    source: Source
     execute: str | None
     host: str | None
     command: str | None
     args: tuple[str, ...]
     logging: Logging
-    use_case: str = ""
 
 
-def commands_of(entries: Iterable[Entry]) -> list[tuple[str, str, Entry]]:
-    """(name, short text, entry) of every process entry with `meta.command`, by name."""
+@attrs.frozen(slots=True)
+class Command:
+    """A process entry with `meta.command`."""
+
+    name: str
+    short: str
+    use_case: str
+    entry: Entry
+
+
+def commands_of(entries: Iterable[Entry]) -> list[Command]:
+    """The commands of an app, by name."""
     found = []
     for entry in entries:
-        command = entry.meta.get("command")
-        if entry.kind.startswith("process.") and isinstance(command, dict) and command.get("name"):
-            found.append((str(command["name"]), str(command.get("short") or ""), entry))
-    return sorted(found, key=lambda item: item[0])
+        data = entry.meta.get("command")
+        if entry.kind.startswith("process.") and isinstance(data, Mapping) and data.get("name"):
+            use_case = str(data.get("use_case") or "run")
+            found.append(Command(str(data["name"]), str(data.get("short") or ""), use_case, entry))
+    return sorted(found, key=lambda command: (command.name, command.entry.id))
 
 
 def run_app(request: RunRequest) -> int:
-    """Run and return the exit code.
+    """Do it and return the exit code.
 
     Raises:
         ConfigError, LuaError: what the CLI prints.
     """
-    seams = system_environment()
-    flags = ConfigFlags(request.config_files, request.profiles, request.settings, request.overrides)
-    config = load_config(request.project, flags, disk=seams.disk, env=process_environment())
-    project = load_project(config, seams.disk)
-    if request.command == "list" and not request.execute:
-        return _list(project.entries)
-    target = _target(request, project.entries)
-    detach = _set_up_log(request, config, command=target is not None)
-    try:
-        return trio.run(_main, request, config, project.entries, project.problems, target)
-    except BaseException as problem:
-        error = _single(problem)
-        if error is problem:
-            raise
-        raise error from problem
-    finally:
-        detach()
-
-
-def _single(problem: BaseException) -> BaseException:
-    while isinstance(problem, BaseExceptionGroup) and len(problem.exceptions) == 1:
-        problem = problem.exceptions[0]
-    return problem
-
-
-def _list(entries: Iterable[Entry]) -> int:
-    found = commands_of(entries)
-    if not found:
-        click.echo("No commands found. Give a process entry `meta.command.name` to make it one.")
+    _refuse_packs(request.command)
+    session = load_session(request.source)
+    commands = commands_of(session.entries)
+    if request.command == "list" and request.execute is None:
+        click.echo(_listing(commands))
         return 0
-    click.echo("Available commands:")
-    width = max(len(name) for name, _, _ in found)
-    for name, short, entry in found:
-        click.echo(f"  {name:<{width}}  {short}  ({entry.id})")
-    return 0
-
-
-def _target(request: RunRequest, entries: Iterable[Entry]) -> EntryId | None:
-    if request.execute:
-        if not all(request.execute.partition(":")):
-            raise InvalidError(f"invalid exec spec '{request.execute}': expected namespace:entry")
-        return EntryId.parse(request.execute)
-    found = commands_of(entries)
-    if request.use_case:
-        for _, _, entry in found:
-            if entry.meta["command"].get("use_case") == request.use_case:
-                return entry.id
-        for name, _, entry in found:
-            if name == request.use_case:
-                return entry.id
-        raise NotFoundError(f"no command with use_case '{request.use_case}' in this app")
+    if request.execute is not None:
+        args = request.args if request.command is None else (request.command, *request.args)
+        body = command_body(_exec_target(request.execute, session.entries), args, request.host, request.logging)
+        return run_session(session, request.logging, body)
     if request.command is None:
-        return None
-    for name, _, entry in found:
-        if name == request.command:
-            return entry.id
-    raise NotFoundError(f"command \"{request.command}\" not found. Use 'run list' to see available commands")
+        return run_session(session, request.logging)
+    target = _named(commands, request.command)
+    return run_session(session, request.logging, command_body(target, request.args, request.host, request.logging))
 
 
-def _set_up_log(request: RunRequest, config: Config, *, command: bool):  # type: ignore[no-untyped-def]
-    flags = request.logging
-    if flags.silent or (command and not flags.decided):
-        return attach_handler(sys.stderr, JsonFormatter(), LogLevel.ERROR) if not flags.silent else (lambda: None)
-    level = LogLevel.DEBUG if flags.verbose or flags.very_verbose else LogLevel.parse(config.get_str("logger.level", "info"))
-    if flags.console or config.get_str("logger.encoding", "console") != "json":
-        return attach_handler(sys.stderr, ConsoleFormatter(color=sys.stderr.isatty()), level)
-    return attach_handler(sys.stderr, JsonFormatter(), level)
+def _refuse_packs(name: str | None) -> None:
+    if name is not None and (name.endswith(".wapp") or "/" in name):
+        message = f"cannot run {name}: packs and modules of the hub are not built yet (docs/reference/status.md)"
+        raise UnsupportedError(message)
 
 
-async def _main(
-    request: RunRequest,
-    config: Config,
-    entries: tuple[Entry, ...],
-    problems: tuple[ConfigError, ...],
-    target: EntryId | None,
-) -> int:
-    seams = system_environment()
-    core = LogCore(seams.clock)
-    log = core.log("app")
-    for problem in problems:
-        log.warn(problem.render())
-    async with trio.open_nursery() as nursery:
-        async with open_entries(entries, config=config, environment=seams, log=core) as app:
-            nursery.start_soon(_signals, app)
-            log.info("app is ready", entries=len(entries))
-            _announce(app, command=target is not None)
-            if target is not None:
-                nursery.start_soon(_command, app, request, target)
-            await app.exit_requested.wait()
-            log.info("shutting down")
-        nursery.cancel_scope.cancel()
-    return app.exit_code
+def _listing(commands: list[Command]) -> str:
+    if not commands:
+        return "No commands found. A process entry with meta.command.name is one."
+    names = max(len(command.name) for command in commands)
+    shorts = max(len(command.short) for command in commands)
+    rows = [f"  {item.name:<{names}}  {item.short:<{shorts}}  {item.entry.id}" for item in commands]
+    return "\n".join(["Available commands:", *rows])
 
 
-def _announce(app: App, *, command: bool) -> None:
-    if command:
-        return
-    for id_, resource in app.runtime.resources.all(object):
-        address = getattr(resource, "address", None)
-        if isinstance(address, str) and address:
-            app.runtime.log.info("listening", service=str(id_), address=address)
+def _named(commands: list[Command], name: str) -> EntryId:
+    found = [command for command in commands if command.name == name]
+    if len(found) > 1:
+        ids = ", ".join(str(command.entry.id) for command in found)
+        raise ConfigError(f'command "{name}" is declared by {ids}', hint="run one of them with --exec NS:ENTRY")
+    if found:
+        return found[0].entry.id
+    if name.startswith("-"):
+        raise ConfigError(f"no such option {name}", hint="`run --help` shows the options")
+    close = difflib.get_close_matches(name, [command.name for command in commands], n=1, cutoff=0.5)
+    meant = f"did you mean '{close[0]}'?" if close else "`run list` shows the commands of this app"
+    raise ConfigError(f'command "{name}" not found', hint=meant)
 
 
-async def _signals(app: App) -> None:
-    """First signal: stop in order, within the shutdown time limit; second: at once."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async for _ in received:
-            if app.exit_requested.is_set():
-                sys.stderr.flush()
-                signal.raise_signal(signal.SIGKILL)
-            app.request_exit(0)
+def _exec_target(text: str, entries: Iterable[Entry]) -> EntryId:
+    if not all(text.partition(":")):
+        raise InvalidError(f"invalid exec spec '{text}': expected namespace:entry")
+    wanted = EntryId.parse(text)
+    entry = next((entry for entry in entries if entry.id == wanted), None)
+    if entry is None:
+        raise ConfigError(f"entry {wanted} not found", hint="`registry list --kind 'process.*'` shows what can be run")
+    if not entry.kind.startswith("process.") or entry.kind in {"process.host", "process.service"}:
+        raise InvalidError(f"{wanted} is of kind {entry.kind}: --exec runs process entries")
+    return wanted
 
 
-async def _command(app: App, request: RunRequest, target: EntryId) -> None:
-    host = await _terminal_host(app, request.host)
-    if host.hide_logs:
-        app.runtime.log.debug("logs are hidden while the command runs")
-    args = request.args if request.execute is None or request.command is None else (request.command, *request.args)
-    terminal = ProcessTerminal(args, app.runtime.environment.threads)
-    try:
-        process = host.run_command(target, args, terminal, Frame())
-        await process.ended.wait()
+# ------------------------------------------------------------------------------------------------------- a command
+
+
+def command_body(target: EntryId, args: tuple[str, ...], host: str | None, logging: Logging) -> Body:
+    """What runs process `target` with `args` on a terminal host; its result is the exit code."""
+
+    async def body(app: App) -> int:
+        found = await _terminal_host(app, host)
+        terminal = ProcessTerminal(args, app.runtime.environment.threads)
+        try:
+            process = found.run_command(target, args, terminal, _frame(app, target))
+            await process.ended.wait()
+        finally:
+            terminal.close()
+        if app.exit_requested.is_set():  # stopped from outside, or by itself through system.exit
+            return app.exit_code
         code, out, err = exit_code(process.value, process.error)
-    finally:
-        terminal.close()
-    if out:
-        click.echo(out)
-    if err:
-        click.echo(err, err=True)
-        if process.error is not None and process.error.stack and request.logging.very_verbose:
-            click.echo(process.error.stack, err=True)
-    app.request_exit(code)
+        if out:
+            click.echo(out)
+        if err:
+            click.echo(f"Error: {err}", err=True)
+            if process.error is not None and process.error.stack and logging.very_verbose:
+                click.echo(process.error.stack, err=True)
+        return code
+
+    return body
+
+
+def _frame(app: App, target: EntryId) -> Frame:
+    """The identity that `meta.command.security` gives to a command; none where it says nothing."""
+    command = app.registry.get(target).meta.get("command")
+    security = command.get("security") if isinstance(command, Mapping) else None
+    actor = security.get("actor") if isinstance(security, Mapping) else None
+    if not isinstance(security, Mapping) or not isinstance(actor, Mapping) or not actor.get("id"):
+        return Frame()
+    policies = [EntryId.parse(str(item), target.namespace) for item in security.get("policies") or ()]
+    groups = [EntryId.parse(str(item), target.namespace) for item in security.get("groups") or ()]
+    scope, _ = policies_of(app.runtime.extras).resolve(policies, groups)
+    return Frame(actor=SecurityActor(str(actor["id"]), actor.get("meta") or {}), scope=scope)
 
 
 async def _terminal_host(app: App, wanted: str | None) -> TerminalHost:
     found = [str(entry.id) for entry in app.registry.all() if entry.kind == "terminal.host"]
     if wanted is None:
         if not found:
-            raise NotFoundError("no terminal.host found in registry")
+            hint = "commands need one: {name: terminal, kind: terminal.host, lifecycle: {auto_start: true}}"
+            raise ConfigError("no terminal.host found in registry", hint=hint)
         if len(found) > 1:
             raise InvalidError(f"multiple terminal hosts found ({', '.join(found)}), use --host to specify")
         wanted = found[0]
     elif wanted not in found:
-        raise NotFoundError(f"terminal host not found: {wanted}")
-    with trio.move_on_after(_HOST_WAIT_S):
+        known = f"; there are: {', '.join(found)}" if found else ""
+        raise NotFoundError(f"terminal host not found: {wanted}{known}")
+    with trio.move_on_after(_HOST_WAIT_S) as limit:
         await app.supervisor.start(EntryId.parse(wanted))
+    if limit.cancelled_caught:
+        raise UnavailableError(f"timeout waiting for host {wanted} to start after {_HOST_WAIT_S:g}s")
     return app.runtime.resources.get(wanted, TerminalHost, "running terminal host")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from determinism.seams import Threads
 
 __all__ = ["ProcessTerminal"]
+
+
+def _stdin() -> io.BufferedReader:
+    """Standard input; both kinds of reads go through its one buffer, or lines would lose what bytes took."""
+    return cast(io.BufferedReader, sys.stdin.buffer)
 
 
 class ProcessTerminal:
@@ -41,19 +48,19 @@ class ProcessTerminal:
     async def read(self, max_bytes: int) -> bytes:
         """Up to `max_bytes` of standard input; empty at its end."""
         self.flush_now()
-        return await self._threads.run(sys.stdin.buffer.raw.read, max_bytes, lane="stdin", abandon_on_cancel=True)
+        return await self._threads.run(_stdin().read1, max_bytes, lane="stdin", abandon_on_cancel=True)
 
     async def readline(self) -> bytes:
         """One line of standard input with its line end; empty at its end."""
         self.flush_now()
-        return await self._threads.run(sys.stdin.buffer.readline, lane="stdin", abandon_on_cancel=True)
+        return await self._threads.run(_stdin().readline, lane="stdin", abandon_on_cancel=True)
 
-    def raw_now(self, enable: bool) -> None:  # noqa: FBT001
+    def raw_now(self, enable: bool) -> None:
         """Switch raw mode; calls nest, and `close` restores the terminal in any case."""
         if not sys.stdin.isatty():
             return
-        import termios  # noqa: PLC0415 - not on every platform
-        import tty  # noqa: PLC0415
+        import termios
+        import tty
 
         self._raw_count = max(self._raw_count + (1 if enable else -1), 0)
         if enable and self._raw_count == 1:
