@@ -33,6 +33,8 @@ class Kind:
         check: validates entry data when the entry is created, before `open` (raise InvalidError).
         service: supervised (the `lifecycle` block decides when it runs) or held open.
         live_update: whether an update may be served by closing and opening again (True) or is refused.
+        swap: an update opens the new version before the old one closes, so that nobody finds the entry missing; `open`
+            must cope with both at once.
         guard: `guard(old, new, runtime)` is asked before an open entry gives way to `new`, or to nothing (None): raise
             InvalidError to refuse. Not asked when the app ends.
     """
@@ -43,6 +45,7 @@ class Kind:
     check: Callable[[Entry], None] | None = None
     service: bool = False
     live_update: bool = True
+    swap: bool = False
     guard: Callable[[Entry, Entry | None, Runtime], None] | None = None
 
 

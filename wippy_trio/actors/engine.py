@@ -132,24 +132,21 @@ class Engine:
 
     # units -----------------------------------------------------------------------------------------------------
     def add_entry(self, entry: Entry) -> None:
-        """Make a Lua entry known; compiles it, so that a syntax error rejects the entry.
+        """Make a Lua entry known, in the place of an earlier version; compiles it: a syntax error rejects it.
 
         Raises:
             ConfigError: the source does not parse.
             InvalidError: no source, or a malformed modules or imports field.
         """
+        _compile(entry)
         self._entries[entry.id] = entry
-        try:
-            _compile(entry)
-        except BaseException:
-            del self._entries[entry.id]
-            raise
         self._forget(entry.id)
 
-    def remove_entry(self, id: EntryId) -> None:  # noqa: A002
-        """Forget a Lua entry; running actors keep their code."""
-        self._entries.pop(id, None)
-        self._forget(id)
+    def remove_entry(self, entry: Entry) -> None:
+        """Forget a Lua entry, unless another version has taken its place; running actors keep their code."""
+        if self._entries.get(entry.id) is entry:
+            del self._entries[entry.id]
+            self._forget(entry.id)
 
     def _forget(self, id: EntryId) -> None:  # noqa: A002
         """Drop the unit of an entry and of all that import it: their next use compiles the new version."""

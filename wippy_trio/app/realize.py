@@ -68,9 +68,7 @@ class Realizer:
         kind = find_kind(entry.kind)
         if kind is None:
             raise InvalidError(f"{entry.id}: unknown entry kind '{entry.kind}'")
-        ready = await self._resolved(entry)
-        if kind.check is not None:
-            kind.check(ready)
+        ready = await self._ready(kind, entry)
         if kind.service:
             self._add_service(kind, ready)
         elif entry.kind not in UNBUILT_KINDS:
@@ -82,6 +80,10 @@ class Realizer:
         if kind is not None and not kind.live_update:
             raise ConflictError(f"{new.id}: kind {new.kind} cannot be changed while it runs")
         self._ask(old, new)
+        before = self._held.get(old.id)
+        if kind is not None and kind.swap and before is not None:
+            await self._swap(kind, before, new)
+            return
         running = self._supervisor.get(old.id)
         ran = running is not None and running.desired == "running"
         await self._close(old)
@@ -94,6 +96,12 @@ class Realizer:
             raise
         if ran:
             self._restart.append(new.id)
+
+    async def _swap(self, kind: Kind, before: _Held, new: Entry) -> None:
+        """Open the new version, then close the old one."""
+        await self._open(kind, await self._ready(kind, new))
+        before.close.set()
+        await before.closed.wait()
 
     async def delete(self, entry: Entry) -> None:
         """Close the entry.
@@ -232,6 +240,13 @@ class Realizer:
         return order
 
     # placeholders ------------------------------------------------------------------------------------------------
+    async def _ready(self, kind: Kind, entry: Entry) -> Entry:
+        """The entry as it is opened: resolved and checked."""
+        ready = await self._resolved(entry)
+        if kind.check is not None:
+            kind.check(ready)
+        return ready
+
     async def _resolved(self, entry: Entry) -> Entry:
         """The entry with `${...}` placeholders of its data resolved from the environment registry."""
         registry = env_of(self._runtime.extras)

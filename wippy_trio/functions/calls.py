@@ -33,7 +33,7 @@ class FunctionCalls:
         self._topology = topology
         self._resources = resources
         self._pools: dict[EntryId, FunctionPool] = {}
-        self._hosted: dict[EntryId, EntryId] = {}
+        self._hosted: dict[EntryId, tuple[Entry, EntryId]] = {}
         self._shard: Shard | None = None
         self.interceptors: list[Interceptor] = [retry(engine.environment)]
 
@@ -46,26 +46,31 @@ class FunctionCalls:
         return self._shard
 
     def add(self, entry: Entry) -> FunctionPool:
-        """Register a function entry.
+        """Register a function entry, in the place of an earlier version, whose running calls finish.
 
         Raises:
             InvalidError: a malformed pool field.
         """
         settings = PoolSettings.parse(entry)
         pool = FunctionPool(entry, settings, self._engine, self._topology, self._function_shard)
+        before = self._pools.get(entry.id)
         self._pools[entry.id] = pool
+        if before is not None:
+            before.close()
         return pool
 
     def add_process(self, entry: Entry, host: EntryId) -> None:
         """Make a process with `meta.default_host` callable as a function."""
-        self._hosted[entry.id] = host
+        self._hosted[entry.id] = entry, host
 
-    def remove(self, id: EntryId) -> None:  # noqa: A002
-        """Forget a function; running calls finish."""
-        pool = self._pools.pop(id, None)
-        if pool is not None:
+    def remove(self, entry: Entry) -> None:
+        """Forget a function, unless another version has taken its place; running calls finish."""
+        pool = self._pools.get(entry.id)
+        if pool is not None and pool.entry is entry:
+            del self._pools[entry.id]
             pool.close()
-        self._hosted.pop(id, None)
+        if entry.id in self._hosted and self._hosted[entry.id][0] is entry:
+            del self._hosted[entry.id]
 
     def has(self, id: EntryId) -> bool:  # noqa: A002
         """Whether it can be called."""
@@ -135,7 +140,7 @@ class FunctionCalls:
         return await step(frame)
 
     async def _run_process(self, id: EntryId, data: bytes, frame: Frame) -> Packed:  # noqa: A002
-        host = self._resources.get(self._hosted[id], ProcessHost, "host")
+        host = self._resources.get(self._hosted[id][1], ProcessHost, "host")
         value = await host.execute(id, unpack(data), frame, SpawnOptions())
         return Packed(pack_list([value]))
 

@@ -153,17 +153,21 @@ class Contracts:
         return Instance(id, tuple(bound.contract for bound in binding.contracts), methods)
 
     # changing --------------------------------------------------------------------------------------------------
-    def put_definition(self, definition: Definition) -> None:
-        """Make a contract known, or put it in the place of the one of its id."""
+    def put_definition(self, definition: Definition) -> bool:
+        """Make a contract known; True when it takes the place of another version."""
+        known = definition.id in self._definitions
         self._definitions[definition.id] = definition
+        return known
 
-    def remove_definition(self, definition: Definition) -> None:
-        """Forget a contract, unless another one has taken its place."""
-        if self._definitions.get(definition.id) is definition:
-            del self._definitions[definition.id]
+    def remove_definition(self, definition: Definition) -> bool:
+        """Forget a contract; False when another version has taken its place."""
+        if self._definitions.get(definition.id) is not definition:
+            return False
+        del self._definitions[definition.id]
+        return True
 
-    def put_binding(self, binding: Binding) -> None:
-        """Make a binding known, or put it in the place of the one of its id.
+    def put_binding(self, binding: Binding) -> bool:
+        """Make a binding known; True when it takes the place of another version.
 
         Raises:
             InvalidError: it does not fit its contracts.
@@ -173,12 +177,16 @@ class Contracts:
         for bound in binding.contracts:
             if bound.default:
                 self._check_default(binding, bound)
+        known = binding.id in self._bindings
         self._bindings[binding.id] = binding
+        return known
 
-    def remove_binding(self, binding: Binding) -> None:
-        """Forget a binding, unless another one has taken its place; opened instances go on."""
-        if self._bindings.get(binding.id) is binding:
-            del self._bindings[binding.id]
+    def remove_binding(self, binding: Binding) -> bool:
+        """Forget a binding; False when another version has taken its place. Opened instances go on."""
+        if self._bindings.get(binding.id) is not binding:
+            return False
+        del self._bindings[binding.id]
+        return True
 
     def check_change(self, id: EntryId, definition: Definition | None) -> None:
         """Whether a contract may become `definition`, or go (None).

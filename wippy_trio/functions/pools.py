@@ -220,7 +220,8 @@ class FunctionPool:
             self._busy_count -= 1
 
     def _worker(self) -> _Worker:
-        unit = self._engine.unit(self.entry.id)
+        # Calls that waited while their function was replaced or deleted run what they were made to.
+        unit = self._unit if self._closed and self._unit is not None else self._engine.unit(self.entry.id)
         if unit is not self._unit:  # the entry or an import changed: old workers are not used again
             self._drop_idle()
             self._unit = unit

@@ -52,13 +52,13 @@ async def open_definition(entry: Entry, runtime: Runtime) -> AsyncIterator[None]
     """A contract, known as long as its entry lives."""
     contracts = contracts_of(runtime.extras)
     definition = parse_definition(entry)
-    contracts.put_definition(definition)
-    runtime.events.publish("contract", "contract.definition.register", str(entry.id))
+    known = contracts.put_definition(definition)
+    runtime.events.publish("contract", f"contract.definition.{'update' if known else 'register'}", str(entry.id))
     try:
         yield
     finally:
-        contracts.remove_definition(definition)
-        runtime.events.publish("contract", "contract.definition.delete", str(entry.id))
+        if contracts.remove_definition(definition):
+            runtime.events.publish("contract", "contract.definition.delete", str(entry.id))
 
 
 @asynccontextmanager
@@ -66,16 +66,16 @@ async def open_binding(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     """An implementation, open to callers as long as its entry lives."""
     contracts = contracts_of(runtime.extras)
     binding = parse_binding(entry)
-    contracts.put_binding(binding)
-    runtime.events.publish("contract", "contract.binding.register", str(entry.id))
+    known = contracts.put_binding(binding)
+    runtime.events.publish("contract", f"contract.binding.{'update' if known else 'register'}", str(entry.id))
     try:
         yield
     finally:
-        contracts.remove_binding(binding)
-        runtime.events.publish("contract", "contract.binding.delete", str(entry.id))
+        if contracts.remove_binding(binding):
+            runtime.events.publish("contract", "contract.binding.delete", str(entry.id))
 
 
 KINDS = (
-    Kind("contract.definition", open_definition, guard=guard_definition),
-    Kind("contract.binding", open_binding, references=("contracts.*.contract", "contracts.*.methods.*")),
+    Kind("contract.definition", open_definition, guard=guard_definition, swap=True),
+    Kind("contract.binding", open_binding, references=("contracts.*.contract", "contracts.*.methods.*"), swap=True),
 )

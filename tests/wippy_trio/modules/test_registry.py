@@ -6,14 +6,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
 from sandbox.errors import LuaError
 from wippy_trio.app.app import App
+from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError
 from wippy_trio.core.frame import EMPTY_FRAME, SecurityActor
+from wippy_trio.core.ids import EntryId
+from wippy_trio.registry.changes import Change
+from wippy_trio.security.scope import Scope, policies_of
 
 RunLua = Callable[..., Awaitable[Any]]
 OpenApp = Callable[..., AbstractAsyncContextManager[App]]
@@ -108,9 +113,6 @@ async def test_what_may_not_be_read_is_left_out_and_denied(app: OpenApp) -> None
     lines = "\n".join("    " + line for line in source.splitlines())
     entries = ENTRIES + f"- name: reader\n  kind: function.lua\n  method: main\n  modules: [registry]\n  source: |\n{lines}"
     async with app(entries) as running:
-        from wippy_trio.core.ids import EntryId
-        from wippy_trio.security.scope import policies_of
-
         group = policies_of(running.runtime.extras).group(EntryId("app", "readers"))
         frame = EMPTY_FRAME.with_identity(SecurityActor("someone"), group)
         result = await running.call("app:reader", frame=frame)
@@ -310,8 +312,6 @@ async def test_apply_wants_a_permission(lua: RunLua) -> None:
     local nothing, err3 = registry.snapshot():changes():apply()
     return { err:kind(), err:message(), ok == nil, err2:kind(), err2:message(), err3:kind() }
     """
-    from wippy_trio.security.scope import Scope
-
     frame = EMPTY_FRAME.with_identity(SecurityActor("someone"), Scope.of())
     assert await run(lua, source, frame=frame) == [
         "PermissionDenied", "not allowed to apply registry changes",
@@ -405,6 +405,65 @@ async def test_a_service_may_replace_itself(app: OpenApp, autojump_clock: trio.t
                 await trio.sleep(0.5)
         service = next(entry for entry in running.registry.all() if entry.id.name == "service")
         assert service.meta["round"] == 2
+
+
+def version_of(value: int, pool: dict[str, Any] | None = None) -> Entry:
+    source = f'local time = require("time") return {{ main = function() time.sleep("1s") return {value} end }}'
+    data = {"source": source, "method": "main", "modules": ["time"], "pool": pool or {"size": 1}}
+    return Entry(EntryId("app", "slow"), "function.lua", {}, data)
+
+
+async def test_a_function_is_never_missing_while_it_is_replaced(
+    app: OpenApp, autojump_clock: trio.testing.MockClock
+) -> None:
+    results: list[int] = []
+    async with app("", extra=[version_of(0)]) as running, trio.open_nursery() as nursery:
+
+        async def call_often() -> None:
+            while True:
+                results.append(await running.call("app:quick"))
+
+        source = "return { main = function() return 1 end }"
+        quick = Entry(EntryId("app", "quick"), "function.lua", {}, {"source": source, "method": "main"})
+        await running.registry.apply([Change.create(quick)])
+        nursery.start_soon(call_often)
+        for value in range(2, 12):
+            changed = source.replace("1", str(value))
+            await running.registry.apply([Change.update(attrs.evolve(quick, data={**quick.data, "source": changed}))])
+        nursery.cancel_scope.cancel()
+    assert results == sorted(results)
+    assert results
+
+
+async def test_calls_of_the_old_version_finish_as_what_they_were(
+    app: OpenApp, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The running one, and those that waited for its worker."""
+    results: dict[str, int] = {}
+    async with app("", extra=[version_of(1)]) as running, trio.open_nursery() as nursery:
+
+        async def call(name: str) -> None:
+            results[name] = await running.call("app:slow")
+
+        nursery.start_soon(call, "running")
+        nursery.start_soon(call, "waiting")
+        await trio.sleep(0.5)
+        await running.registry.apply([Change.update(version_of(2))])
+        nursery.start_soon(call, "after")
+    assert results == {"running": 1, "waiting": 1, "after": 2}
+
+
+async def test_a_refused_update_leaves_the_old_version_at_work(
+    app: OpenApp, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with app("", extra=[version_of(1)]) as running:
+        for bad in (version_of(2, {"type": "no such pool"}), version_of(2, {"size": -1})):
+            with pytest.raises(LuaError):
+                await running.registry.apply([Change.update(bad)])
+        broken = attrs.evolve(version_of(2), data={**version_of(2).data, "source": "return {"})
+        with pytest.raises(LuaError):
+            await running.registry.apply([Change.update(broken)])
+        assert await running.call("app:slow") == 1
 
 
 async def test_two_changes_at_once_take_turns(lua: RunLua) -> None:
