@@ -37,7 +37,8 @@ function K.finish_base(globals)
   base.channel = K.freeze(K.channel_lib, "channel")
   base.errors = K.freeze(K.errors_lib, "errors")
   base.subscribe, base.unsubscribe = K.bind, K.unbind
-  K.rt = { slice = K.slice_ticks, tick = K.tick, cat = K.cat, types = K.types }
+  local sink = setmetatable({}, { __newindex = function() end, __metatable = false })
+  K.rt = { sink = sink, slice = K.slice_ticks, tick = K.tick, cat = K.cat, types = K.types }
   K.base = base
 end
 

@@ -6,6 +6,7 @@ tells what is emitted and why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,7 @@ __all__ = ["erase"]
 _BUDGET: Final = "__w_n=__w_n-1 if __w_n<0 then __w_n=__w_T() end "
 _PREFIX: Final = "local _ENV,__w_rt=... local __w_n,__w_T,__w_cat=__w_rt.slice,__w_rt.tick,__w_rt.cat "
 _TYPES: Final = "local __w_ty,__w_ts=__w_rt.types,{} "
+_NAMED_KEY: Final = re.compile(r"\[\s*[A-Za-z_]\w*\s*\]\s*=[^=]")
 _VARARG: Final = "local function __w_va(_,_,...) return ... end "
 
 
@@ -45,7 +47,7 @@ class Eraser:
         self.assigned: set[str] = set()  # names assigned in the loop being walked
         self.spends = False  # whether the function being walked has a loop, a goto or a call
         self.vararg = False
-        self.track = "typeof" in self.source
+        self.track = "typeof" in self.source or _NAMED_KEY.search(self.source) is not None
         self.variables: list[dict[str, t.Annotation | None]] = []
 
     def run(self) -> str:
@@ -169,7 +171,17 @@ class Eraser:
             self.assigned.add(stat.target.name)
         self.function(stat.function)
 
+    def guard_key(self, target: m.Index) -> None:
+        """An assignment under a key that is a name nobody declared: the reference passes over it when the key is nil,
+        where Lua raises. `sink` swallows it. Tests/app funcs/parallel.lua depends on it."""
+        key = target.key
+        if isinstance(key, m.Name) and self.track and not self._declared(key.name):
+            self.insert(target.object.start, f";({key.name}==nil and __w_rt.sink or ")
+            self.insert(target.object.end, ")")
+
     def on_assign(self, stat: m.Assign) -> None:
+        if len(stat.targets) == 1 and isinstance(stat.targets[0], m.Index):
+            self.guard_key(stat.targets[0])
         for target in stat.targets:
             if isinstance(target, m.Name):
                 self.assigned.add(target.name)

@@ -198,14 +198,18 @@ class Topology:
 
     # messages --------------------------------------------------------------------------------------------------
     def send(self, destination: str, topic: str, source: str, data: bytes) -> None:
-        """Hand a message (payloads encoded as one list) to a process; one that is gone swallows it.
+        """Hand a message (payloads encoded as one list) to a process.
 
         Raises:
-            NotFoundError: an unknown name.
+            NotFoundError: an unknown name, or a PID of this node that is gone (tests/app process/cancel_delivery).
             UnavailableError: the mailbox is full (retryable).
         """
         participant = self._live.get(self.resolve(destination))
-        if participant is not None and participant.deliver_now(topic, source, data) == 2:
+        state = 1 if participant is None else participant.deliver_now(topic, source, data)
+        if state == 1:
+            message = f"process not found: {destination}"
+            raise NotFoundError(message)
+        if state == 2:
             message = f"mailbox is full: {destination}"
             raise UnavailableError(message)
 

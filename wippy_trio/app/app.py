@@ -29,7 +29,7 @@ from wippy_trio.core.ids import EntryId
 from wippy_trio.core.units import parse_size_bytes
 from wippy_trio.functions.calls import FunctionCalls
 from wippy_trio.observability.bus import EventBus
-from wippy_trio.observability.log import LogCore
+from wippy_trio.observability.log import LogCore, LogLevel
 from wippy_trio.observability.metrics import Metrics
 from wippy_trio.registry.references import References
 from wippy_trio.registry.registry import Registry
@@ -151,7 +151,9 @@ async def open_app(
     flags = ConfigFlags(sets=tuple(settings), overrides=tuple(overrides))
     config = load_config(path, flags, disk=seams.disk, env=variables)
     project = load_project(config, seams.disk)
-    async with open_entries(project.entries, config=config, environment=seams, auto_start=auto_start) as app:
+    async with open_entries(
+        project.entries, config=config, environment=seams, auto_start=auto_start, module_roots=project.module_roots
+    ) as app:
         app.problems = project.problems
         yield app
 
@@ -164,13 +166,14 @@ async def open_entries(
     environment: Environment | None = None,
     auto_start: bool = True,
     log: LogCore | None = None,
+    module_roots: Mapping[str, str] | None = None,
 ) -> AsyncIterator[App]:
     """Run the given entries as an app (see `open_app`).
 
     One error raised in the block leaves it as itself, not as a group of one.
     """
     try:
-        async with _open(entries, config, environment, log, auto_start=auto_start) as app:
+        async with _open(entries, config, environment, log, auto_start=auto_start, module_roots=module_roots) as app:
             yield app
     except BaseExceptionGroup as group:
         error = only_error(group)
@@ -187,6 +190,7 @@ async def _open(
     log: LogCore | None,
     *,
     auto_start: bool,
+    module_roots: Mapping[str, str] | None,
 ) -> AsyncIterator[App]:
     settings = config or Config(project_dir="/", config_dir="/")
     seams = environment or system_environment()
@@ -209,7 +213,10 @@ async def _open(
             environment=seams,
             node=settings.get_str("relay.node_name", "local"),
             resources=resources,
-            access=Access(strict=settings.get_bool("security.strict_mode", False)),
+            access=Access(
+                strict=settings.get_bool("security.strict_mode", False),
+                report_incomplete=lambda frame, action, resource: _without_identity(core, frame, action, resource),
+            ),
             events=bus,
             log=core.log(),
             metrics=metrics,
@@ -218,7 +225,7 @@ async def _open(
             functions=functions,
             processes=topology,
             engine=engine,
-            extras={"environ": dict(settings.env), "supervisor": supervisor, "log_core": core},
+            extras={"environ": dict(settings.env), "supervisor": supervisor, "log_core": core, "module_roots": dict(module_roots or {})},
         )
         app = App(runtime, supervisor, settings)
         runtime.extras["request_exit"] = app.request_exit
@@ -236,6 +243,9 @@ async def _open(
             limit_s = settings.get_duration_s("shutdown.timeout", _SHUTDOWN_S)
             with trio.CancelScope(deadline=trio.current_time() + limit_s, shield=True):
                 await realizer.close_all()
+                client = runtime.extras.get("http_client")
+                if client is not None:
+                    await client.aclose()
             listening.close()
             bus.close()
             nursery.cancel_scope.cancel()
@@ -244,6 +254,11 @@ async def _open(
 
 
 _PATTERNS = ("process", "host", "router", "meta.router", "meta.server", "server", "func", "fs", "queue", "driver")
+
+
+def _without_identity(core: LogCore, frame: Frame, action: str, resource: str) -> None:
+    if core.enabled(LogLevel.DEBUG):
+        core.log("security").debug("check without identity", entry=str(frame.entry), action=action, resource=resource)
 
 
 def _limits(config: Config) -> Limits:

@@ -6,7 +6,7 @@ import logging as stdlib_logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import attrs
 import click
@@ -38,12 +38,14 @@ class Session:
         config: its configuration.
         entries: what it consists of.
         problems: what loading found amiss without refusing it.
+        module_roots: `org/module` -> the folder that the module's own files are relative to.
     """
 
     environment: Environment
     config: Config
     entries: tuple[Entry, ...]
     problems: tuple[ConfigError, ...]
+    module_roots: Mapping[str, str]
 
 
 def load_session(source: Source) -> Session:
@@ -65,7 +67,7 @@ def load_session(source: Source) -> Session:
     if source.project != ".":
         os.chdir(config.project_dir)  # relative paths in entries mean the app's folder
     project = load_project(config, disk, lock_name=source.lock_file)
-    return Session(seams, config, project.entries, project.problems)
+    return Session(seams, config, project.entries, project.problems, project.module_roots)
 
 
 def run_session(session: Session, logging: Logging, body: Body | None = None) -> int:
@@ -167,7 +169,11 @@ async def _main(session: Session, logging: Logging, body: Body | None) -> int:
         await nursery.start(stop.watch)
         with stop.boot:
             async with open_entries(
-                session.entries, config=session.config, environment=session.environment, log=log
+                session.entries,
+                config=session.config,
+                environment=session.environment,
+                log=log,
+                module_roots=session.module_roots,
             ) as app:
                 stop.app = app
                 _announce(app, session, serving=body is None)
