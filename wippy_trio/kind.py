@@ -1,4 +1,4 @@
-"""What an entry kind is: names, configuration, references, and an async context manager inside which the entry lives."""
+"""What an entry kind is: names, configuration, references, and an async context manager in which the entry lives."""
 
 from __future__ import annotations
 

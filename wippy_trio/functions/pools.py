@@ -1,7 +1,7 @@
 """Pools of function workers: warm Lua actors that serve one call at a time.
 
-inline: a fresh actor for each call. lazy: made when needed, kept, up to `max_size`. static: `workers` made at the start,
-with a bounded queue before them. adaptive: like lazy, idle workers are dropped after a while. Source: docs
+inline: a fresh actor for each call. lazy: made when needed, kept, up to `max_size`. static: `workers` made at the
+start, with a bounded queue before them. adaptive: like lazy, idle workers are dropped after a while. Source: docs
 concepts/functions, guides/entry-kinds.
 """
 

@@ -130,13 +130,19 @@ async def test_options_are_those_of_function_calls(lua: RunLua, autojump_clock: 
         ('contract.open("app:strict?tenant=a%20b&level=2.5&level=9")', {"tenant": "a b", "level": 2.5}),
         ('contract.open("app:strict?tenant=acme&level=true", { tenant = "mine" })', {"tenant": "mine", "level": True}),
         ('c:open("app:strict", { tenant = "acme" })', {"tenant": "acme"}),
-        ('c:with_context({ tenant = "a", level = 1 }):open("app:strict?tenant=q&level=7")', {"tenant": "a", "level": 1}),
-        ('c:with_context({ tenant = "a", level = 1 }):open("app:strict", { level = 2 })', {"tenant": "a", "level": 2}),
-        ('c:with_context({ tenant = "a" }):with_context({ level = 1 }):open("app:strict")', {"tenant": "a", "level": 1}),
+        ('with({ tenant = "a", level = 1 }):open("app:strict?tenant=q&level=7")', {"tenant": "a", "level": 1}),
+        ('with({ tenant = "a", level = 1 }):open("app:strict", { level = 2 })', {"tenant": "a", "level": 2}),
+        ('with({ tenant = "a" }):with_context({ level = 1 }):open("app:strict")', {"tenant": "a", "level": 1}),
     ],
 )
 async def test_context_values_reach_the_function(lua: RunLua, opened: str, context: dict[str, Any]) -> None:
-    source = f'local c = contract.get("app:greeter") local g, err = {opened} if err then return nil, err end return g:greet()'
+    source = f"""
+    local c = contract.get("app:greeter")
+    local function with(values) return c:with_context(values) end
+    local g, err = {opened}
+    if err then return nil, err end
+    return g:greet()
+    """
     assert await run(lua, source) == context
 
 
@@ -222,7 +228,8 @@ async def test_is_tells_what_an_instance_implements(lua: RunLua) -> None:
     ],
 )
 async def test_what_is_not_there(lua: RunLua, source: str, kind: str) -> None:
-    assert await run(lua, f"local v, err = (function() {source} end)() return {{ v == nil, err:kind() }}") == [True, kind]
+    script = f"local v, err = (function() {source} end)() return {{ v == nil, err:kind() }}"
+    assert await run(lua, script) == [True, kind]
 
 
 DENIED = [
@@ -259,7 +266,11 @@ async def test_each_step_wants_its_permission(lua: RunLua, action: str, source: 
         {"actions": [action], "resources": "*", "effect": "deny"},
     ]
     scope = Scope.of([parse_condition_policy(EntryId("app", rule["effect"]), rule) for rule in rules])
-    script = f'local c = contract.get("app:greeter") local v, err = {source} return {{ v == nil, err:kind(), err:message() }}'
+    script = f"""
+    local c = contract.get("app:greeter")
+    local v, err = {source}
+    return {{ v == nil, err:kind(), err:message() }}
+    """
     frame = EMPTY_FRAME.with_identity(SecurityActor("someone"), scope)
     assert await run(lua, script, frame=frame) == [True, "PermissionDenied", message]
 
