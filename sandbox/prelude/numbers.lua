@@ -131,6 +131,7 @@ K.tostring, N.tostring = tostr, tostr
 local function check_text(v, index, name)
     if raw_type(v) == "string" then return v end
     if raw_type(v) == "number" then return number_text(v) end
+    if K.is_error and K.is_error(v) then return tostr(v) end -- as the reference takes an error for its text
     expected(index, name, "string", v)
 end
 N.check_text = check_text

@@ -140,11 +140,7 @@ class Shard:
             if actor is None:
                 continue
             if op > 0:
-                nursery = actor.nursery
-                if nursery is not None:
-                    nursery.start_soon(self._serve, actor, self._operations[op - 1], command, data)
-                else:
-                    actor.early.append(partial(_start, self._serve, actor, self._operations[op - 1], command, data))
+                self._issue(actor, self._operations[op - 1], command, data)
             elif op == OP_EXIT:
                 if not extra:
                     del actors[number]
@@ -157,6 +153,16 @@ class Shard:
             elif op == OP_DRAIN:
                 actor.drained(command)
         return bool(result[0])
+
+    def _issue(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
+        nursery = actor.nursery
+        if nursery is None:
+            actor.early.append(partial(_start, self._serve, actor, operation, command, data))
+            return
+        try:
+            nursery.start_soon(self._serve, actor, operation, command, data)
+        except RuntimeError:  # closed to new arrivals: the call is being cancelled, and nobody waits for the answer
+            self.runtime.log.debug("command of an ending process dropped", pid=actor.pid, operation=operation.name)
 
     def _collapse(self, problem: BaseException) -> None:
         """The kernel itself failed (memory): every actor of the shard ends, the VM is made anew."""
@@ -184,7 +190,7 @@ class Shard:
                 return (0, *result) if isinstance(result, tuple) else (0, result)
             values = self._arguments(actor, operation, args[0])
             return 0, _pack_result(operation.handler(actor, *values))
-        except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
+        except BaseException as problem:
             return self._failure(actor, operation, problem)
 
     async def _serve(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
@@ -196,7 +202,7 @@ class Shard:
                 status, answer = 0, _pack_result(await operation.handler(actor, *values))
             except trio.Cancelled:
                 raise
-            except BaseException as problem:  # noqa: BLE001 - becomes Lua's error, or a logged crash
+            except BaseException as problem:
                 status, answer = self._failure(actor, operation, problem)
             finally:
                 actor.commands.pop(command, None)
