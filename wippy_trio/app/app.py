@@ -179,7 +179,7 @@ async def open_entries(
         error = only_error(group)
         if error is group:
             raise
-        raise error from group
+        raise error from error.__cause__  # the group adds nothing, and the cause must stay
 
 
 @asynccontextmanager
