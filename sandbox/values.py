@@ -25,7 +25,7 @@ class Handle:
 
     __slots__ = ("class_name", "id")
 
-    def __init__(self, class_name: str, id: int) -> None:  # noqa: A002 - the word of the docs
+    def __init__(self, class_name: str, id: int) -> None:
         self.class_name = class_name
         self.id = id
 
@@ -53,7 +53,7 @@ class Payload:
 
     __slots__ = ("format", "raw", "value")
 
-    def __init__(self, value: Any, format: str = "lua/any", raw: Any = None) -> None:  # noqa: A002
+    def __init__(self, value: Any, format: str = "lua/any", raw: Any = None) -> None:
         self.value = value
         self.format = format
         self.raw = raw

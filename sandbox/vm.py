@@ -25,7 +25,7 @@ _FILES = ("errors", "codec", "kernel", "channel", "mailbox", "numbers", "pattern
 HostFunction = Callable[..., object]
 
 
-def _deny(_object: object, _name: object, _setting: bool) -> object:  # noqa: FBT001 - lupa's signature
+def _deny(_object: object, _name: object, _setting: bool) -> object:
     message = "access denied"
     raise AttributeError(message)
 

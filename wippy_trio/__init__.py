@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """The public names, imported at first use, so that `wippy-trio version` need not load the runtime."""
     if name in {"App", "open_app", "open_entries"}:
-        from wippy_trio.app import app  # noqa: PLC0415 - lazily, see above
+        from wippy_trio.app import app
 
         return getattr(app, name)
     message = f"module 'wippy_trio' has no attribute {name!r}"

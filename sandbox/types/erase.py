@@ -173,7 +173,8 @@ class Eraser:
 
     def guard_key(self, target: m.Index) -> None:
         """An assignment under a key that is a name nobody declared: the reference passes over it when the key is nil,
-        where Lua raises. `sink` swallows it. Tests/app funcs/parallel.lua depends on it."""
+        where Lua raises. `sink` swallows it. Tests/app funcs/parallel.lua depends on it.
+        """
         key = target.key
         if isinstance(key, m.Name) and self.track and not self._declared(key.name):
             self.insert(target.object.start, f";({key.name}==nil and __w_rt.sink or ")

@@ -27,7 +27,7 @@ class Outcome:
 
     __slots__ = ("data", "ok")
 
-    def __init__(self, ok: bool, data: bytes) -> None:  # noqa: FBT001
+    def __init__(self, ok: bool, data: bytes) -> None:
         self.ok = ok
         self.data = data
 

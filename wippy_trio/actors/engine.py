@@ -148,18 +148,18 @@ class Engine:
             del self._entries[entry.id]
             self._forget(entry.id)
 
-    def _forget(self, id: EntryId) -> None:  # noqa: A002
+    def _forget(self, id: EntryId) -> None:
         """Drop the unit of an entry and of all that import it: their next use compiles the new version."""
         self._units.pop(id, None)
         for other, unit in list(self._units.items()):
             if any(imported.entry == id for imported in unit.imports.values()):
                 self._forget(other)
 
-    def entry(self, id: EntryId) -> Entry | None:  # noqa: A002
+    def entry(self, id: EntryId) -> Entry | None:
         """The Lua entry of that id."""
         return self._entries.get(id)
 
-    def unit(self, id: EntryId, _path: tuple[EntryId, ...] = ()) -> Unit:  # noqa: A002
+    def unit(self, id: EntryId, _path: tuple[EntryId, ...] = ()) -> Unit:
         """The compiled unit of an entry and, within it, of what it imports.
 
         Raises:

@@ -114,7 +114,7 @@ class Process:
 class ProcessHost:
     """Holds processes; `async with` it inside the kind that opens it."""
 
-    def __init__(self, id: EntryId, engine: Engine, topology: Topology, limits: HostLimits | None = None) -> None:  # noqa: A002
+    def __init__(self, id: EntryId, engine: Engine, topology: Topology, limits: HostLimits | None = None) -> None:
         self.id = id
         self.engine = engine
         self.topology = topology
@@ -179,8 +179,7 @@ class ProcessHost:
             raise RateLimitedError(message)
         declared = self.engine.entry(entry)
         if declared is None or declared.kind not in {"process.lua", "function.lua"}:
-            message = f"factory not found: {entry}"
-            raise NotFoundError(message)
+            raise self.engine.runtime.resources.explain_missing(entry, "factory")
         number = shard.ensure(self.engine.unit(entry))
         pid = str(Pid(self.engine.runtime.node, str(self.id), self.engine.environment.ids.unique()))
         actor = shard.new_actor(pid)

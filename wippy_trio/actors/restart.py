@@ -64,6 +64,7 @@ class Lifecycle:
             raise InvalidError(f"{entry.id}: lifecycle.restart must be a map")
         names = [*_list(entry, block, "requires"), *_list(entry, block, "depends_on")]
         ids = tuple(dict.fromkeys(EntryId.parse(str(name), entry.id.namespace) for name in names))
+        security = block.get("security")
         policy = RestartPolicy(
             _duration(entry, restart, "initial_delay", 1.0),
             _duration(entry, restart, "max_delay", 90.0),
@@ -79,7 +80,7 @@ class Lifecycle:
             _duration(entry, block, "stop_timeout", 10.0),
             _duration(entry, block, "stable_threshold", 5.0),
             policy,
-            block.get("security") or {},
+            security if isinstance(security, Mapping) else {},
         )
 
 

@@ -190,7 +190,7 @@ class Shard:
                 return (0, *result) if isinstance(result, tuple) else (0, result)
             values = self._arguments(actor, operation, args[0])
             return 0, _pack_result(operation.handler(actor, *values))
-        except BaseException as problem:
+        except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
             return self._failure(actor, operation, problem)
 
     async def _serve(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
@@ -202,7 +202,7 @@ class Shard:
                 status, answer = 0, _pack_result(await operation.handler(actor, *values))
             except trio.Cancelled:
                 raise
-            except BaseException as problem:
+            except BaseException as problem:  # noqa: BLE001 - becomes Lua's error, or a logged crash
                 status, answer = self._failure(actor, operation, problem)
             finally:
                 actor.commands.pop(command, None)

@@ -64,6 +64,9 @@ class Service:
     _settled: trio.Event = attrs.field(factory=trio.Event)
     _gone: trio.Event | None = None
 
+    def is_wanted(self) -> bool:
+        return self.desired is ServiceState.RUNNING
+
 
 class Supervisor:
     """Services of a node.
@@ -88,7 +91,7 @@ class Supervisor:
         """Make a service known; `start` runs it."""
         self._services[service.id] = service
 
-    def get(self, id: EntryId) -> Service | None:  # noqa: A002
+    def get(self, id: EntryId) -> Service | None:
         """The service of that id."""
         return self._services.get(id)
 
@@ -96,7 +99,7 @@ class Supervisor:
         """Every service, by id."""
         return [self._services[key] for key in sorted(self._services)]
 
-    async def remove(self, id: EntryId) -> None:  # noqa: A002
+    async def remove(self, id: EntryId) -> None:
         """Stop and forget a service."""
         if id in self._services:
             await self.stop(id)
@@ -140,7 +143,7 @@ class Supervisor:
             visit(id_, ())
         return list(done)
 
-    async def start(self, id: EntryId) -> None:  # noqa: A002
+    async def start(self, id: EntryId) -> None:
         """Start a service and what it requires; returns when it runs.
 
         Raises:
@@ -168,7 +171,7 @@ class Supervisor:
         if isinstance(service.error, LuaError) and service.state is not ServiceState.RUNNING:
             raise service.error
 
-    async def stop(self, id: EntryId) -> None:  # noqa: A002
+    async def stop(self, id: EntryId) -> None:
         """Stop a service within its stop time limit; no error when it does not run."""
         service = self._services.get(id)
         if service is None or service._gone is None:  # noqa: SLF001
@@ -194,10 +197,10 @@ class Supervisor:
     async def _keep(self, service: Service) -> None:
         """Run the service until it is stopped, ends by itself, or has failed too often."""
         try:
-            while service.desired is ServiceState.RUNNING:
+            while service.is_wanted():
                 self._set(service, ServiceState.STARTING)
                 error = await self._once(service)
-                if service.desired is not ServiceState.RUNNING:
+                if not service.is_wanted():
                     break
                 service.error = error
                 if error is None or _terminal(error):

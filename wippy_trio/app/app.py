@@ -1,5 +1,7 @@
 """The app: everything put together, inside any trio program's nursery.
 
+`open_app` is the door for a program around it:
+
     async with wippy_trio.open_app("path/to/app") as app:
         result = await app.call("app:function", 1, 2)
 """
@@ -62,7 +64,7 @@ class App:
         registry: Registry = self.runtime.registry
         return registry
 
-    async def call(self, id: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> Any:  # noqa: A002
+    async def call(self, id: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> Any:
         """Call a function.
 
         Args:
@@ -75,7 +77,7 @@ class App:
         """
         return await self.runtime.functions.call(_id(id), list(args), frame)
 
-    async def spawn(self, id: str | EntryId, host: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> str:  # noqa: A002
+    async def spawn(self, id: str | EntryId, host: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> str:
         """Start a process; returns its PID.
 
         Raises:
@@ -84,7 +86,7 @@ class App:
         await trio.lowlevel.checkpoint()
         return self._host(host).spawn(_id(id), args, frame, SpawnOptions())
 
-    async def run(self, id: str | EntryId, host: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> Any:  # noqa: A002
+    async def run(self, id: str | EntryId, host: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> Any:
         """Start a process, wait for its end and return its result; cancelling ends it."""
         return await self._host(host).execute(_id(id), args, frame, SpawnOptions())
 
@@ -99,7 +101,7 @@ class App:
         """
         self.runtime.processes.send(destination, topic, "", pack_list(payloads))
 
-    def serve_address(self, id: str | EntryId) -> str:  # noqa: A002
+    def serve_address(self, id: str | EntryId) -> str:
         """`host:port` that an http.service listens on (the real port where 0 was asked for).
 
         Raises:
@@ -196,9 +198,7 @@ async def _open(
     seams = environment or system_environment()
     metrics = Metrics()
     core = log or LogCore(seams.clock, metrics=metrics)
-    bus = EventBus(
-        lambda event, problem: core.log("events").error("event listener failed", kind=event.kind, error=str(problem))
-    )
+    bus = EventBus(core.log("events"))
     listening = core.connect(bus)
     supervisor = Supervisor(seams, lambda service: _report(bus, service))
     engine = Engine(seams, find_module, ALWAYS, _limits(settings))
@@ -225,13 +225,20 @@ async def _open(
             functions=functions,
             processes=topology,
             engine=engine,
-            extras={"environ": dict(settings.env), "supervisor": supervisor, "log_core": core, "module_roots": dict(module_roots or {})},
+            extras={
+                "environ": dict(settings.env),
+                "supervisor": supervisor,
+                "log_core": core,
+                "module_roots": dict(module_roots or {}),
+            },
         )
         app = App(runtime, supervisor, settings)
         runtime.extras["request_exit"] = app.request_exit
         engine.bind(runtime, nursery)
         supervisor.bind(nursery)
-        realizer = parts["realizer"] = Realizer(runtime, supervisor, lambda entry: references.declared(entry).ids, nursery)
+        realizer = parts["realizer"] = Realizer(
+            runtime, supervisor, lambda entry: references.declared(entry).ids, nursery
+        )
         try:
             await functions.start()
             await registry.load_state(entries)

@@ -10,7 +10,7 @@ import trio
 from sandbox.values import Packed, pack_list, unpack
 from wippy_trio.actors.host import ProcessHost, SpawnOptions
 from wippy_trio.core.entry import Entry
-from wippy_trio.core.errors import NotFoundError, TimeoutExpiredError
+from wippy_trio.core.errors import TimeoutExpiredError
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId
 from wippy_trio.functions.intercept import Interceptor, Next, retry
@@ -72,11 +72,11 @@ class FunctionCalls:
         if entry.id in self._hosted and self._hosted[entry.id][0] is entry:
             del self._hosted[entry.id]
 
-    def has(self, id: EntryId) -> bool:  # noqa: A002
+    def has(self, id: EntryId) -> bool:
         """Whether it can be called."""
         return id in self._pools or id in self._hosted
 
-    async def call(self, id: EntryId, args: Sequence[Any], frame: Frame, **options: Any) -> Any:  # noqa: A002
+    async def call(self, id: EntryId, args: Sequence[Any], frame: Frame, **options: Any) -> Any:
         """Call a function with Python values; returns its result.
 
         Args:
@@ -94,7 +94,7 @@ class FunctionCalls:
 
     async def call_packed(
         self,
-        id: EntryId,  # noqa: A002
+        id: EntryId,
         data: bytes,
         frame: Frame,
         options: Mapping[str, Any] | None = None,
@@ -116,8 +116,7 @@ class FunctionCalls:
                 return await self._run_process(id, data, inner)
 
         else:
-            message = f"handler not found: {id}"
-            raise NotFoundError(message)
+            raise self._resources.explain_missing(id, "handler")
         declared = entry.meta.get("options") if entry is not None else None
         merged = {**(declared if isinstance(declared, Mapping) else {}), **(options or {})}
         inner = frame.child(id, options=merged, extras=extras)
@@ -139,7 +138,7 @@ class FunctionCalls:
                 raise TimeoutExpiredError(message) from None
         return await step(frame)
 
-    async def _run_process(self, id: EntryId, data: bytes, frame: Frame) -> Packed:  # noqa: A002
+    async def _run_process(self, id: EntryId, data: bytes, frame: Frame) -> Packed:
         host = self._resources.get(self._hosted[id][1], ProcessHost, "host")
         value = await host.execute(id, unpack(data), frame, SpawnOptions())
         return Packed(pack_list([value]))

@@ -120,7 +120,7 @@ async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
             finally:
                 with trio.CancelScope(shield=True):
                     if not await server.stop(lifecycle.stop_timeout_s):
-                        runtime.log.warn("http server stopped with requests running", server=str(entry.id))  # noqa: G010
+                        runtime.log.warn("http server stopped with requests running", server=str(entry.id))
 
 
 def _require_server(runtime: Runtime, server: EntryId) -> None:

@@ -73,7 +73,7 @@ class _Running:
 
 def _identity(entry: Entry, runtime: Runtime) -> Frame:
     security = Lifecycle.parse(entry).security
-    actor = security.get("actor") if isinstance(security, Mapping) else None
+    actor = security.get("actor")
     if not isinstance(actor, Mapping) or not actor.get("id"):
         return Frame()
     space = entry.id.namespace

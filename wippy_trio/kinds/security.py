@@ -111,7 +111,7 @@ async def _key(entry: Entry, runtime: Runtime) -> str:
         try:
             return await env_of(runtime.extras).lookup(str(variable), entry.id.namespace) or key
         except NotFoundError:
-            runtime.log.warn("token_key_env: variable not found", variable=str(variable), entry=str(entry.id))  # noqa: G010
+            runtime.log.warn("token_key_env: variable not found", variable=str(variable), entry=str(entry.id))
     return key
 
 

@@ -11,7 +11,6 @@ before memory is spent. Source: docs start/structure; scalar rules as the refere
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

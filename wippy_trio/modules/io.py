@@ -60,14 +60,14 @@ def args(call: Call) -> list[str]:
 
 
 @MODULE.immediate("io.raw")
-def raw(call: Call, enable: bool = True) -> bool:  # noqa: FBT001, FBT002
+def raw(call: Call, enable: bool = True) -> bool:
     """Raw mode."""
     _terminal(call).raw_now(enable)
     return True
 
 
 @MODULE.waiting("io.read")
-async def read(call: Call, count: int | float | None = None) -> bytes | None:
+async def read(call: Call, count: float | None = None) -> bytes | None:
     """Up to `count` bytes; nil at the end of input."""
     wanted = int(count) if count and count > 0 else _DEFAULT_READ_BYTES
     data = await _terminal(call).read(min(wanted, _MAX_READ_BYTES))

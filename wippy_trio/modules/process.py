@@ -83,7 +83,7 @@ def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessH
 
 
 @MODULE.waiting("process.spawn", workflow=WorkflowRule.RECORDED)
-async def spawn(
+async def spawn(  # noqa: PLR0913, PLR0917 - what Lua's spawner holds, then the arguments
     call: Call, how: str, builder: Any, actor: Any, scope: Any, id_text: str, host_text: str, *args: Any
 ) -> str:
     """Start a process; `how` names the variant."""

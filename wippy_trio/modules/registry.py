@@ -215,7 +215,7 @@ async def _outliving(call: Call, work: Callable[[], Awaitable[T]]) -> T:
         except Exception as problem:  # noqa: BLE001 - raised below, in the task that asked
             failure.append(problem)
             if abandoned:
-                call.runtime.log.warn("registry change failed after its asker had ended", error=str(problem))  # noqa: G010
+                call.runtime.log.warn("registry change failed after its asker had ended", error=str(problem))
         finally:
             done.set()
 

@@ -28,7 +28,8 @@ APP = """
       process.send(pid, "hello", {value = value})
       local reply = process.inbox():receive()
       local event = events:receive()
-      return {topic = reply:topic(), value = reply:payload():data().value, kind = event.kind, result = event.result.value}
+      local value = reply:payload():data().value
+      return {topic = reply:topic(), value = value, kind = event.kind, result = event.result.value}
     end
     return {main = main}
 """
@@ -49,6 +50,6 @@ async def test_errors_keep_kind_and_place(lua: RunLua) -> None:
 
 
 async def test_unknown_kind_is_refused(app: OpenApp) -> None:
-    with pytest.raises(LuaError, match="unknown entry kind 'no.such'"):
+    with pytest.raises(LuaError, match=r"unknown entry kind 'no.such'"):
         async with app("[{name: x, kind: no.such}]"):
             pass

@@ -261,7 +261,7 @@ async def test_everything_wants_a_permission(lua: RunLua, source: str, message: 
 async def test_each_step_wants_its_permission(lua: RunLua, action: str, source: str, message: str) -> None:
     from wippy_trio.security.policy import parse_condition_policy
 
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"actions": "*", "resources": "*", "effect": "allow"},
         {"actions": [action], "resources": "*", "effect": "deny"},
     ]
