@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
-from wippy_trio.core.errors import NotFoundError
+from wippy_trio.core.errors import LuaError, NotFoundError, UnsupportedError
 from wippy_trio.core.ids import EntryId
 
 if TYPE_CHECKING:
@@ -25,9 +25,18 @@ class Resources:
 
     def __init__(self) -> None:
         self._open: dict[EntryId, object] = {}
+        #: Entries whose kind this runtime does not have yet: id -> kind.
+        self.unbuilt: dict[EntryId, str] = {}
+
+    def explain_missing(self, id: EntryId, what: str) -> LuaError:
+        """The error for whoever asked for something that is not there."""
+        kind = self.unbuilt.get(id)
+        if kind is not None:
+            return UnsupportedError(f"{id}: kind {kind} is not built in this runtime yet (docs/reference/status.md)")
+        return NotFoundError(f"{what} not found: {id}")
 
     @contextmanager
-    def offer(self, id: EntryId, resource: object) -> Iterator[None]:  # noqa: A002
+    def offer(self, id: EntryId, resource: object) -> Iterator[None]:
         """Make `resource` available under `id` for the duration of the block."""
         assert id not in self._open, id
         self._open[id] = resource
@@ -36,21 +45,21 @@ class Resources:
         finally:
             del self._open[id]
 
-    def find(self, id: EntryId, kind: type[T]) -> T | None:  # noqa: A002
+    def find(self, id: EntryId, kind: type[T]) -> T | None:
         """The resource of that entry if it is open and of class `kind`."""
         resource = self._open.get(id)
         return resource if isinstance(resource, kind) else None
 
-    def get(self, id: EntryId | str, kind: type[T], what: str = "resource") -> T:  # noqa: A002
+    def get(self, id: EntryId | str, kind: type[T], what: str = "resource") -> T:
         """The resource of that entry.
 
         Raises:
             NotFoundError: no such entry is open, or it offers something else.
         """
-        found = self.find(EntryId.parse(id) if isinstance(id, str) else id, kind)
+        wanted = EntryId.parse(id) if isinstance(id, str) else id
+        found = self.find(wanted, kind)
         if found is None:
-            message = f"{what} not found: {id}"
-            raise NotFoundError(message)
+            raise self.explain_missing(wanted, what)
         return found
 
     def all(self, kind: type[T]) -> list[tuple[EntryId, T]]:
@@ -84,7 +93,7 @@ class Log(Protocol):
 class Functions(Protocol):
     """Calls of registered functions (functions/calls.py)."""
 
-    async def call(self, id: EntryId, args: list[Any], frame: Frame, **options: Any) -> Any:  # noqa: A002
+    async def call(self, id: EntryId, args: list[Any], frame: Frame, **options: Any) -> Any:
         """Call and return the function's (first) result; its error is raised as LuaError."""
 
 

@@ -71,7 +71,9 @@ class Realizer:
         ready = await self._ready(kind, entry)
         if kind.service:
             self._add_service(kind, ready)
-        elif entry.kind not in UNBUILT_KINDS:
+        elif entry.kind in UNBUILT_KINDS:
+            self._runtime.resources.unbuilt[entry.id] = entry.kind
+        else:
             await self._open(kind, ready)
 
     async def update(self, old: Entry, new: Entry) -> None:
@@ -119,6 +121,7 @@ class Realizer:
             kind.guard(old, new, self._runtime)
 
     async def _close(self, entry: Entry) -> None:
+        self._runtime.resources.unbuilt.pop(entry.id, None)
         if entry.id in self._services:
             await self._supervisor.remove(entry.id)
             del self._services[entry.id]
