@@ -46,6 +46,8 @@ class LuaActor:
     __slots__ = (
         "_handles",
         "_next_handle",
+        "_over",
+        "_parked",
         "actor_id",
         "commands",
         "early",
@@ -69,6 +71,59 @@ class LuaActor:
         self.early: list[Callable[[trio.Nursery], None]] = []
         self._handles: dict[int, tuple[object, Callable[[], object] | None]] = {}
         self._next_handle = 0
+        self._over = False
+        self._parked: trio.lowlevel.Task | None = None
+
+    # life ------------------------------------------------------------------------------------------------------
+    async def hold(self) -> None:
+        """The lifeline: parks the task until `finish_now`, with a nursery from the first waiting command on.
+
+        Most short lives never wait for the host, and a nursery would be half of what they cost.
+        """
+        while not self._over and not self.early:
+            await self._park()
+        if self._over:
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                self.nursery = nursery
+                self.start_early()
+                while not self._over:
+                    await self._park()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.nursery = None
+
+    async def _park(self) -> None:
+        def abort(_raise: object) -> trio.lowlevel.Abort:
+            self._parked = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._parked = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def begin_now(self) -> None:
+        """A new call of a worker begins."""
+        self._over = False
+        self.early.clear()
+
+    def finish_now(self) -> None:
+        """The call or process is over: `hold` returns."""
+        self._over = True
+        self._unpark()
+
+    def _unpark(self) -> None:
+        task, self._parked = self._parked, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def in_nursery(self, start: Callable[[trio.Nursery], None]) -> None:
+        """Start something in the actor's nursery, which is opened for it where need be."""
+        if self.nursery is not None:
+            start(self.nursery)
+        elif not self._over:
+            self.early.append(start)
+            self._unpark()
 
     @property
     def runtime(self) -> Runtime:
@@ -89,7 +144,7 @@ class LuaActor:
         """See `module.Call.drop`."""
         for number, (held, _) in self._handles.items():
             if held is resource:
-                self._handles[number] = (_CLOSED, None)
+                del self._handles[number]
                 return
 
     def resolve(self, handle: Handle) -> object:
@@ -167,8 +222,7 @@ class LuaActor:
         """Start the commands that were issued before the nursery existed."""
         early, self.early = self.early, []
         for start in early:
-            if self.nursery is not None:
-                start(self.nursery)
+            self.in_nursery(start)
 
     # tasks -------------------------------------------------------------------------------------------------------
     def background(self, function: Callable[..., Any], *args: object) -> Callable[[], None]:
@@ -179,8 +233,7 @@ class LuaActor:
             with scope:
                 await function(*args)
 
-        if self.nursery is not None:
-            self.nursery.start_soon(guarded)
+        self.in_nursery(lambda nursery: nursery.start_soon(guarded))
         return scope.cancel
 
     def after_s(self, delay_s: float, function: Callable[[], None]) -> Callable[[], None]:

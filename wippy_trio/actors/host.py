@@ -72,6 +72,7 @@ class Process:
         self.data = outcome.data
         self.value, self.error = result_of(outcome.data, ok=outcome.ok)
         self.ended.set()
+        self.actor.finish_now()
         self.host.forget(self)
 
     # Participant -------------------------------------------------------------------------------------------------
@@ -98,12 +99,7 @@ class Process:
         """The lifeline: owns the nursery of the process's waiting commands; ends with it."""
         actor = self.actor
         try:
-            async with trio.open_nursery() as nursery:
-                actor.nursery = nursery
-                actor.start_early()
-                actor.shard.wake()
-                await self.ended.wait()
-                nursery.cancel_scope.cancel()
+            await actor.hold()
         finally:
             self.terminate_now(CanceledError("process canceled"))
             if actor.holds_resources:
@@ -200,6 +196,7 @@ class ProcessHost:
         )
         for topic, payloads in options.messages:
             process.deliver_now(topic, "", pack_list(payloads))
+        shard.wake()
         nursery.start_soon(process.live)
         return pid
 

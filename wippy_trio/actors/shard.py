@@ -157,7 +157,7 @@ class Shard:
     def _issue(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
         nursery = actor.nursery
         if nursery is None:
-            actor.early.append(partial(_start, self._serve, actor, operation, command, data))
+            actor.in_nursery(partial(_start, self._serve, actor, operation, command, data))
             return
         try:
             nursery.start_soon(self._serve, actor, operation, command, data)

@@ -31,7 +31,7 @@ from wippy_trio.core.ids import EntryId
 from wippy_trio.core.units import parse_size_bytes
 from wippy_trio.functions.calls import FunctionCalls
 from wippy_trio.observability.bus import EventBus
-from wippy_trio.observability.log import LogCore, LogLevel
+from wippy_trio.observability.log import LogCore, LogLevel, LogSettings
 from wippy_trio.observability.metrics import Metrics
 from wippy_trio.registry.references import References
 from wippy_trio.registry.registry import Registry
@@ -197,7 +197,7 @@ async def _open(
     settings = config or Config(project_dir="/", config_dir="/")
     seams = environment or system_environment()
     metrics = Metrics()
-    core = log or LogCore(seams.clock, metrics=metrics)
+    core = log or LogCore(seams.clock, LogSettings(min_level=LogLevel.INFO), metrics)
     bus = EventBus(core.log("events"))
     listening = core.connect(bus)
     supervisor = Supervisor(seams, lambda service: _report(bus, service))
@@ -213,10 +213,7 @@ async def _open(
             environment=seams,
             node=settings.get_str("relay.node_name", "local"),
             resources=resources,
-            access=Access(
-                strict=settings.get_bool("security.strict_mode", False),
-                report_incomplete=lambda frame, action, resource: _without_identity(core, frame, action, resource),
-            ),
+            access=_access(settings, core),
             events=bus,
             log=core.log(),
             metrics=metrics,
@@ -247,17 +244,28 @@ async def _open(
             bus.publish("app", "ready", settings.project_dir)
             yield app
         finally:
-            limit_s = settings.get_duration_s("shutdown.timeout", _SHUTDOWN_S)
-            with trio.CancelScope(deadline=trio.current_time() + limit_s, shield=True):
-                await realizer.close_all()
-                client = runtime.extras.get("http_client")
-                if client is not None:
-                    await client.aclose()
+            await _close(runtime, realizer, settings.get_duration_s("shutdown.timeout", _SHUTDOWN_S))
             listening.close()
             bus.close()
             nursery.cancel_scope.cancel()
     if engine.interruption is not None:
         raise engine.interruption
+
+
+def _access(settings: Config, core: LogCore) -> Access:
+    return Access(
+        strict=settings.get_bool("security.strict_mode", False),
+        report_incomplete=lambda frame, action, resource: _without_identity(core, frame, action, resource),
+    )
+
+
+async def _close(runtime: Runtime, realizer: Realizer, limit_s: float) -> None:
+    """Close entries and what the app as a whole holds open, whoever cancels."""
+    with trio.CancelScope(deadline=trio.current_time() + limit_s, shield=True):
+        await realizer.close_all()
+        client = runtime.extras.get("http_client")
+        if client is not None:
+            await client.aclose()
 
 
 _PATTERNS = ("process", "host", "router", "meta.router", "meta.server", "server", "func", "fs", "queue", "driver")

@@ -83,15 +83,15 @@ class _Worker:
     def __init__(self, actor: LuaActor, topology: Topology) -> None:
         self.actor = actor
         self.topology = topology
-        self.done: trio.Event = trio.Event()
+        self.done = False
         self.ok = False
         self.data = b""
         self.idle_since_s = 0.0
         actor.on_end = self._end
 
     def _end(self, outcome: Outcome) -> None:
-        self.ok, self.data = outcome.ok, outcome.data
-        self.done.set()
+        self.ok, self.data, self.done = outcome.ok, outcome.data, True
+        self.actor.finish_now()
 
     # Participant: a running call has a PID like any process.
     def deliver_now(self, topic: str, source: str, data: bytes) -> int:
@@ -106,7 +106,7 @@ class _Worker:
         shard.wake()
 
     def terminate_now(self, error: LuaError) -> None:
-        if not self.done.is_set():
+        if not self.done:
             self.actor.shard.kill(self.actor)
             self._end(Outcome(ok=False, data=error_data(error)))
 
@@ -114,18 +114,15 @@ class _Worker:
         """One call; cancelling it ends the worker."""
         actor = self.actor
         actor.pid, actor.frame = pid, frame
-        self.done = trio.Event()
+        self.done = False
+        actor.begin_now()
         self.topology.enter(pid, self)
         try:
-            async with trio.open_nursery() as nursery:
-                actor.nursery = nursery
-                actor.shard.vm.call(actor.actor_id, pid.encode(), data)
-                actor.shard.wake()
-                await self.done.wait()
-                nursery.cancel_scope.cancel()
+            actor.shard.vm.call(actor.actor_id, pid.encode(), data)
+            actor.shard.wake()
+            await actor.hold()
         finally:
-            actor.nursery = None
-            finished = self.done.is_set()
+            finished = self.done
             self.terminate_now(CanceledError("function call canceled"))
             value, error = (None, None) if finished and self.ok else result_of(self.data, ok=False)
             self.topology.leave(pid, value, error)

@@ -1,7 +1,7 @@
 -- process: spawn, message, monitor, link, name. The mailbox half is the kernel's (sandbox/prelude/mailbox.lua).
 local sys, K = ...
 local type, error, select, next, sbyte, tostring = type, error, select, next, string.byte, tostring
-local spawn_op, send_op = sys.waiting("process.spawn"), sys.immediate("process.send")
+local spawn_op, send_op = sys.immediate("process.spawn"), sys.immediate("process.send")
 local exec_op, upgrade_op = sys.waiting("process.exec"), sys.waiting("process.upgrade")
 local checked_op = sys.immediate("process.check")
 local current = sys.current

@@ -82,8 +82,8 @@ def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessH
     return entry, host
 
 
-@MODULE.waiting("process.spawn", workflow=WorkflowRule.RECORDED)
-async def spawn(  # noqa: PLR0913, PLR0917 - what Lua's spawner holds, then the arguments
+@MODULE.immediate("process.spawn", workflow=WorkflowRule.RECORDED)
+def spawn(  # noqa: PLR0913, PLR0917 - what Lua's spawner holds, then the arguments
     call: Call, how: str, builder: Any, actor: Any, scope: Any, id_text: str, host_text: str, *args: Any
 ) -> str:
     """Start a process; `how` names the variant."""
