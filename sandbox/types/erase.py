@@ -13,6 +13,7 @@ from typing import Final
 from sandbox.types import model as m
 from sandbox.types import model_types as t
 from sandbox.types.concat import group
+from sandbox.types.edits import Edits
 from sandbox.types.emit_types import TypeEmitter
 from sandbox.types.lex import SourceError
 
@@ -34,15 +35,14 @@ def erase(chunk: m.Chunk) -> str:
     return Eraser(chunk).run()
 
 
-class Eraser:
-    """Walks the tree and collects edits (start, end, text)."""
+class Eraser(Edits):
+    """Walks the tree and collects edits."""
 
-    __slots__ = ("assigned", "chunk", "edits", "source", "spends", "track", "types", "vararg", "variables")
+    __slots__ = ("assigned", "chunk", "spends", "track", "types", "vararg", "variables")
 
     def __init__(self, chunk: m.Chunk) -> None:
+        super().__init__(chunk.source)
         self.chunk = chunk
-        self.source = chunk.source
-        self.edits: list[tuple[int, int, str]] = []
         self.types = TypeEmitter(self._error, self._annotation_of)
         self.assigned: set[str] = set()  # names assigned in the loop being walked
         self.spends = False  # whether the function being walked has a loop, a goto or a call
@@ -63,14 +63,7 @@ class Eraser:
         if self.vararg:
             out.append(_VARARG)
         out.append(";")
-        last = start
-        for begin, end, text in sorted(self.edits, key=_edit_start):
-            if last < begin:
-                out.append(source[last:begin])
-            out.append(text)
-            last = end
-        out.append(source[last:])
-        return "".join(out)
+        return "".join(out) + self.edited(start)
 
     def _error(self, message: str, offset: int) -> SourceError:
         return SourceError.at(message, self.source, self.chunk.name, offset)
@@ -83,28 +76,6 @@ class Eraser:
 
     def _declared(self, name: str) -> bool:
         return any(name in scope for scope in self.variables)
-
-    # Edits ----------------------------------------------------------------------------------------------------------
-
-    def blank(self, start: int, end: int, text: str = " ") -> None:
-        """Replace a span by `text` and the span's newlines."""
-        span = self.source[start:end]
-        if "\n" in span or "\r" in span:
-            text += "".join(char for char in span if char in "\r\n")
-        self.edits.append((start, end, text))
-
-    def insert(self, at: int, text: str) -> None:
-        self.edits.append((at, at, text))
-
-    def reserve(self, at: int) -> int:
-        """A place among the edits, to be filled or left empty later."""
-        self.edits.append((at, at, ""))
-        return len(self.edits) - 1
-
-    def fill(self, place: int, text: str) -> None:
-        """Put a text in a reserved place."""
-        at, end, _ = self.edits[place]
-        self.edits[place] = (at, end, text)
 
     # Statements -----------------------------------------------------------------------------------------------------
 
@@ -360,10 +331,6 @@ class Eraser:
     def on_non_nil(self, node: m.NonNil) -> m.Expr:
         self.blank(node.expr.end, node.end)
         return node.expr
-
-
-def _edit_start(edit: tuple[int, int, str]) -> int:
-    return edit[0]
 
 
 def _bare(expr: m.Expr) -> m.Expr:

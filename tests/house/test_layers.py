@@ -111,10 +111,9 @@ ALLOWED = {
     ("wippy_trio/system/machine.py", "os"): "the system module tells of the machine and the process",
     ("wippy_trio/system/machine.py", "platform"): "the system module tells of the machine and the process",
     ("wippy_trio/modules/exec.py", "signal"): "names of signals",
-    ("wippy_trio/cli/run.py", "signal"): "the program stops on signals",
-    ("wippy_trio/cli/run.py", "trio.open_signal_receiver"): "the program stops on signals",
-    ("wippy_trio/cli/run.py", "os"): "where the program was started, and how it exits",
-    ("wippy_trio/cli/main.py", "os"): "where the program was started, and how it exits",
+    ("wippy_trio/cli/session.py", "signal"): "the program stops on signals",
+    ("wippy_trio/cli/session.py", "trio.open_signal_receiver"): "the program stops on signals",
+    ("wippy_trio/cli/session.py", "os"): "the folder it runs in, and how it exits",
 }
 
 

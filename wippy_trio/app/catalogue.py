@@ -156,10 +156,7 @@ def find_kind(name: str) -> Kind | None:
     """The kind of that name; None for one nobody has heard of."""
     path = KINDS.get(name)
     if path is not None:
-        try:
-            kinds: tuple[Kind, ...] = import_module(path).KINDS
-        except ModuleNotFoundError:
-            return Kind(name, stored_only)  # TRANSITION
+        kinds: tuple[Kind, ...] = import_module(path).KINDS
         return next(kind for kind in kinds if kind.name == name)
     return Kind(name, stored_only) if name in UNBUILT_KINDS else None
 
@@ -169,10 +166,7 @@ def find_module(name: str) -> Module | None:
     """The Lua module of that name; None for one nobody has heard of."""
     path = MODULES.get(name)
     if path is not None:
-        try:
-            module: Module = import_module(path).MODULE
-        except ModuleNotFoundError:
-            return Module(name, classes=(), prelude="")  # TRANSITION
+        module: Module = import_module(path).MODULE
         return module
     return Module(name, classes=(), prelude="") if name in UNBUILT_MODULES else None
 
