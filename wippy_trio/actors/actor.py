@@ -80,19 +80,23 @@ class LuaActor:
 
         Most short lives never wait for the host, and a nursery would be half of what they cost.
         """
-        while not self._over and not self.early:
+        while not self.is_over() and not self.early:
             await self._park()
-        if self._over:
+        if self.is_over():
             return
         try:
             async with trio.open_nursery() as nursery:
                 self.nursery = nursery
                 self.start_early()
-                while not self._over:
+                while not self.is_over():
                     await self._park()
                 nursery.cancel_scope.cancel()
         finally:
             self.nursery = None
+
+    def is_over(self) -> bool:
+        """Whether the call or process has ended (a method: it changes while a task waits)."""
+        return self._over
 
     async def _park(self) -> None:
         def abort(_raise: object) -> trio.lowlevel.Abort:

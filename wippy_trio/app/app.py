@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -31,7 +32,7 @@ from wippy_trio.core.ids import EntryId
 from wippy_trio.core.units import parse_size_bytes
 from wippy_trio.functions.calls import FunctionCalls
 from wippy_trio.observability.bus import EventBus
-from wippy_trio.observability.log import LogCore, LogLevel, LogSettings
+from wippy_trio.observability.log import LogCore
 from wippy_trio.observability.metrics import Metrics
 from wippy_trio.registry.references import References
 from wippy_trio.registry.registry import Registry
@@ -197,7 +198,7 @@ async def _open(
     settings = config or Config(project_dir="/", config_dir="/")
     seams = environment or system_environment()
     metrics = Metrics()
-    core = log or LogCore(seams.clock, LogSettings(min_level=LogLevel.INFO), metrics)
+    core = log or LogCore(seams.clock, metrics=metrics)
     bus = EventBus(core.log("events"))
     listening = core.connect(bus)
     supervisor = Supervisor(seams, lambda service: _report(bus, service))
@@ -255,7 +256,8 @@ async def _open(
 def _access(settings: Config, core: LogCore) -> Access:
     return Access(
         strict=settings.get_bool("security.strict_mode", False),
-        report_incomplete=lambda frame, action, resource: _without_identity(core, frame, action, resource),
+        # One record per permission check: only for whoever asked for debug records in the configuration.
+        report_incomplete=partial(_without_identity, core) if settings.get_str("logger.level") == "debug" else None,
     )
 
 
@@ -272,8 +274,7 @@ _PATTERNS = ("process", "host", "router", "meta.router", "meta.server", "server"
 
 
 def _without_identity(core: LogCore, frame: Frame, action: str, resource: str) -> None:
-    if core.enabled(LogLevel.DEBUG):
-        core.log("security").debug("check without identity", entry=str(frame.entry), action=action, resource=resource)
+    core.log("security").debug("check without identity", entry=str(frame.entry), action=action, resource=resource)
 
 
 def _limits(config: Config) -> Limits:
