@@ -3,6 +3,7 @@
 local K = ...
 local type, error, setmetatable = type, error, setmetatable
 local ready, current, task, park = K.ready, K.current, K.task, K.park
+local isyieldable = coroutine.isyieldable
 
 local methods = {}
 local Channel = K.class("Channel", methods, { meta = { __tostring = function() return "channel" end } })
@@ -16,6 +17,7 @@ local function new_state(capacity)
   local s = {
     cap = capacity, n = 0, bh = 1, bt = 0, buf = {}, sh = 1, st = 0, snd = {}, rh = 1, rt = 0, rcv = {}, closed = false,
     owner = current(), mailbox = false, topic = false, source = false, starved = false, sweep_at = 32,
+    own = 0, -- buffered values that the actor sent to itself
   }
   s.object = setmetatable({ [P] = s }, channel_mt)
   return s
@@ -70,6 +72,10 @@ local function try_send(a, ch, v)
     ch.bt = t
     ch.buf[t] = v
     ch.n = ch.n + 1
+    if ch.mailbox then
+      ch.own = ch.own + 1
+      a.depth = a.depth + 1
+    end
     return true
   end
   return false
@@ -82,15 +88,23 @@ local function try_receive(a, ch)
     ch.buf[h] = nil
     ch.n = ch.n - 1
     if ch.n == 0 then ch.bh, ch.bt = 1, 0 else ch.bh = h + 1 end
-    if ch.mailbox then
-      a.depth = a.depth - 1
-      if a.room then K.made_room(a) end
+    if ch.mailbox or ch.source then
+      -- What comes from outside is progress: the CPU budget begins anew. What one sends oneself is not.
+      if ch.own > 0 then ch.own = ch.own - 1 else a.cpu = 0.0 end
+      if ch.mailbox then
+        a.depth = a.depth - 1
+        if a.room then K.made_room(a) end
+      end
     end
     local w = pop_sender(ch)
     if w then
       ch.bt = ch.bt + 1
       ch.buf[ch.bt] = w[2]
       ch.n = ch.n + 1
+      if ch.mailbox then
+        ch.own = ch.own + 1
+        a.depth = a.depth + 1
+      end
       wake_sender(a, ch, w)
     elseif ch.starved then
       K.drained(ch)
@@ -112,10 +126,18 @@ local function state_of(ch, name)
   return s
 end
 
+-- A task that cannot wait here must not stand in a queue: what it is handed would be lost.
+local function must_wait(name)
+  if not isyieldable() then
+    error("attempt to wait (channel " .. name .. ") inside a callback of sort, gsub or a metamethod", 3)
+  end
+end
+
 function methods.send(object, v)
   local ch = state_of(object, "send")
   local a = current()
   if try_send(a, ch, v) then return true end
+  must_wait("send")
   local t = ch.st + 1
   ch.st = t
   ch.snd[t] = { task(), v }
@@ -128,10 +150,10 @@ function methods.receive(object)
   local a = current()
   local got, v, ok = try_receive(a, ch)
   if got then return v, ok end
+  must_wait("receive")
   local t = ch.rt + 1
   ch.rt = t
   ch.rcv[t] = { task() }
-  a.listening = true
   return park()
 end
 
@@ -163,9 +185,15 @@ function methods.case_receive(object)
   return setmetatable({ [P] = { ch = state_of(object, "case_receive"), send = false } }, case_mt)
 end
 
--- From the kernel: a value for a channel that the host or another actor fills, without waiting.
-function K.push_channel(a, ch, v)
+-- From the kernel: a value for a channel that the host or another actor fills, without waiting. `own`: the actor itself
+-- sent it.
+function K.push_channel(a, ch, v, own)
   local w = pop_receiver(ch)
+  if own then
+    if not w then ch.own = ch.own + 1 end
+  elseif w then
+    a.cpu = 0.0
+  end
   if w then
     wake_receiver(a, ch, w, v, true)
   else
@@ -198,6 +226,7 @@ local function select_cases(cases, default)
     end
   end
   if default or cases.default then return { default = true, ok = true } end
+  must_wait("select")
   local s = { done = false }
   local me = task()
   for i = 1, n do
@@ -208,6 +237,7 @@ local function select_cases(cases, default)
         local t = ch.st + 1
         ch.st = t
         ch.snd[t] = { me, c.val, s }
+        if t - ch.sh > 32 then K.sweep(ch) end
       else
         local t = ch.rt + 1
         ch.rt = t
@@ -217,25 +247,28 @@ local function select_cases(cases, default)
       end
     end
   end
-  a.listening = true
   local r = park()
   if r == nil then error("send on closed channel", 2) end
   return r
 end
 
 -- Drops waiters whose select has been decided elsewhere; amortised by doubling.
-function K.sweep(ch)
-  if ch.rt - ch.rh < ch.sweep_at then return end
+local function undecided(queue, head, tail)
   local kept, k = {}, 0
-  for i = ch.rh, ch.rt do
-    local w = ch.rcv[i]
+  for i = head, tail do
+    local w = queue[i]
     if not (w[3] and w[3].done) then
       k = k + 1
       kept[k] = w
     end
   end
-  ch.rcv, ch.rh, ch.rt = kept, 1, k
-  ch.sweep_at = k * 2 + 32
+  return kept, 1, k
+end
+function K.sweep(ch)
+  if ch.rt - ch.rh + ch.st - ch.sh < ch.sweep_at then return end
+  ch.rcv, ch.rh, ch.rt = undecided(ch.rcv, ch.rh, ch.rt)
+  ch.snd, ch.sh, ch.st = undecided(ch.snd, ch.sh, ch.st)
+  ch.sweep_at = (ch.rt + ch.st) * 2 + 32
 end
 
 K.channel_lib = {

@@ -174,7 +174,7 @@ local function unpack_map(s, p, n)
     local k, v
     k, p = unpack_value(s, p)
     v, p = unpack_value(s, p)
-    if k ~= nil then t[k] = v end
+    if k ~= nil and k == k then t[k] = v end -- no key of Lua is nil or NaN
   end
   return t, p
 end
@@ -200,7 +200,11 @@ local fixed = {
   [0xcc] = function(s, p) return sunpack(">I1", s, p) end,
   [0xcd] = function(s, p) return sunpack(">I2", s, p) end,
   [0xce] = function(s, p) return sunpack(">I4", s, p) end,
-  [0xcf] = function(s, p) return sunpack(">I8", s, p) end,
+  [0xcf] = function(s, p)
+    local v, q = sunpack(">I8", s, p)
+    if v < 0 then v = v + 18446744073709551616.0 end -- beyond Lua's integers: the nearest float
+    return v, q
+  end,
   [0xd0] = function(s, p) return sunpack(">i1", s, p) end,
   [0xd1] = function(s, p) return sunpack(">i2", s, p) end,
   [0xd2] = function(s, p) return sunpack(">i4", s, p) end,
@@ -242,7 +246,9 @@ function K.decode(s) return (unpack_value(s, 1)) end
 function K.decode_list(s)
   local b = sbyte(s, 1)
   local n, p
-  if b >= 0x90 and b < 0xa0 then n, p = b - 0x90, 2 else n, p = sunpack(">I2", s, 2) end
+  if b >= 0x90 and b < 0xa0 then n, p = b - 0x90, 2
+  elseif b == 0xdc then n, p = sunpack(">I2", s, 2)
+  else n, p = sunpack(">I4", s, 2) end
   local t = {}
   for i = 1, n do
     local v

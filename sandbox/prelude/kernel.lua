@@ -21,6 +21,7 @@ local RUN_S = 0.010 -- a call of K.run returns to Python after this long
 local TASK_SWITCHES = 256 -- in-actor task switches before other actors get their turn
 local HOST_CALLS = 64 -- immediate host calls between two looks at the clock
 local MAX_TASKS = 100000 -- tasks of one actor
+local MAX_COMMANDS = 100000 -- operations one actor waits for
 
 local actors = {} -- id -> actor
 local queue, qh, qt = {}, 1, 0 -- run queue of ready actors
@@ -30,6 +31,7 @@ local resumed_at = 0.0
 K.actors = actors
 
 local OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
+K.OP_DRAIN = OP_DRAIN
 
 local function emit(op, a, id, data, extra)
   local n = nout
@@ -77,16 +79,25 @@ local function over_limit(a)
 end
 
 -- Called from user code every SLICE_TICKS checks: accounts CPU time, yields when the slice is used up, kills at the limit.
+-- Time is counted twice: for the actor since it last waited or took something from outside (a.cpu), and for a task since
+-- it last parked (a.busy), so that neither tasks that keep each other awake nor a loop beside a ticking clock run for ever.
 local function tick()
   local a = A
   if not a then return SLICE_TICKS end
-  if a.killed then error(KILL, 0) end
+  if a.killed or a.dead then error(KILL, 0) end
   local now = host(0)
   local spent = now - resumed_at
   if spent >= SLICE_S then
     a.cpu = a.cpu + spent
     resumed_at = now
-    if a.cpu > a.cpu_limit then over_limit(a) end
+    local busy = a.busy
+    if not busy then
+      busy = {}
+      a.busy = busy
+    end
+    local task_s = (busy[cur] or 0.0) + spent
+    busy[cur] = task_s
+    if a.cpu > a.cpu_limit or task_s > a.cpu_limit then over_limit(a) end
     if isyieldable() then
       coyield(SLICE)
       if a.killed then error(KILL, 0) end
@@ -138,9 +149,15 @@ end
 K.pcall = user_pcall
 
 -- coroutines: what the kernel's yields mean passes through user coroutines unseen -----------------------------------
+local held = setmetatable({}, { __mode = "k" }) -- user coroutines in which a task waits: nobody else may resume them
 local function after(co, ok, first, ...)
   if ok then
-    if first == PARK or first == SLICE then return after(co, coresume(co, coyield(first))) end
+    if first == PARK or first == SLICE then
+      held[co] = true
+      local x, y = coyield(first)
+      held[co] = nil
+      return after(co, coresume(co, x, y))
+    end
   elseif first == KILL then
     error(KILL, 0)
   elseif first == "not enough memory" then
@@ -148,7 +165,10 @@ local function after(co, ok, first, ...)
   end
   return ok, first, ...
 end
-local function user_resume(co, ...) return after(co, coresume(co, ...)) end
+local function user_resume(co, ...)
+  if held[co] then return false, "cannot resume non-suspended coroutine" end
+  return after(co, coresume(co, ...))
+end
 
 local function spawn_task(a, co, x, y)
   if a.tasks >= MAX_TASKS then error("too many coroutines in this process (limit " .. MAX_TASKS .. ")", 3) end
@@ -187,7 +207,10 @@ K.coroutine_lib = {
     return user_resume(co, ...)
   end,
   yield = function(...) return coyield(...) end,
-  status = function(co) return costatus(co) end,
+  status = function(co)
+    if held[co] then return "normal" end
+    return costatus(co)
+  end,
   running = function()
     local co = corunning()
     if co == A.main then return nil end
@@ -196,6 +219,7 @@ K.coroutine_lib = {
   isyieldable = isyieldable,
   wrap = function(f)
     if type(f) ~= "function" then error("bad argument #1 to 'wrap' (function expected)", 2) end
+    K.tick_check(20)
     local co = cocreate(f)
     return function(...) return wrap_result(user_resume(co, ...)) end
   end,
@@ -265,6 +289,10 @@ end
 
 local function issue(op, data, waiter)
   local a = A
+  if a.commands >= MAX_COMMANDS then
+    error("too many operations are waited for in this process (limit " .. MAX_COMMANDS .. ")", 3)
+  end
+  a.commands = a.commands + 1
   local id = a.next_command + 1
   a.next_command = id
   a.waiting[id] = waiter
@@ -397,12 +425,20 @@ local function fail(a, co, e)
   return data
 end
 
+-- What belongs to one call of a worker, and nothing of which may reach the next.
+local function clear(a)
+  a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, 1, 0
+  a.waiting, a.commands, a.sources, a.tasks, a.alive, a.main = {}, 0, {}, 0, {}, nil
+  a.topics, a.inbox, a.pending, a.depth, a.state = {}, nil, nil, 0, {}
+  a.trap_links, a.upgradable, a.cpu, a.busy = nil, nil, 0.0, nil
+end
+
 -- The end of the actor's main task: a function worker waits for its next call, everything else is over.
 local function main_done(a, ok, data)
+  if a.dead then return end -- killed from outside while it ran
   if a.worker and not a.killed then
-    for co in next, a.alive do a.alive[co] = nil end
-    a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, 1, 0
-    a.waiting, a.sources, a.tasks, a.main = {}, {}, 0, nil
+    clear(a)
+    K.on_actor_end(a)
     emit(OP_EXIT, a.id, ok and 1 or 0, data, 1)
   else
     finish(a, ok, data)
@@ -413,11 +449,7 @@ local function step(a, co, ok, y, err)
   if not ok then
     a.alive[co] = nil
     a.tasks = a.tasks - 1
-    if co == a.main then
-      main_done(a, false, fail(a, co, y))
-    else
-      main_done(a, false, fail(a, co, y)) -- an uncaught error in any task ends the process
-    end
+    if not a.dead then main_done(a, false, fail(a, co, y)) end -- an uncaught error in any task ends the process
   elseif costatus(co) == "dead" then
     a.alive[co] = nil
     a.tasks = a.tasks - 1
@@ -429,10 +461,11 @@ local function step(a, co, ok, y, err)
   end
 end
 
+-- Returns whether the actor used up a slice.
 local function run_actor(a)
   A = a
   resumed_at = host(0)
-  local switches = 0
+  local switches, sliced = 0, false
   while a.rh <= a.rt and not a.dead do
     local h = a.rh
     local co, x, y = a.rq[h], a.rx[h], a.ry[h]
@@ -440,7 +473,16 @@ local function run_actor(a)
     if h == a.rt then a.rh, a.rt = 1, 0 else a.rh = h + 1 end
     if a.alive[co] then
       cur = co
-      step(a, co, coresume(co, x, y))
+      if a.busy and a.busy[co] then -- what ran before it is not its time
+        local now = host(0)
+        a.cpu = a.cpu + (now - resumed_at)
+        resumed_at = now
+      end
+      local ok, y2, err = coresume(co, x, y)
+      sliced = ok and y2 == SLICE
+      if not sliced and a.busy then a.busy[co] = nil end
+      step(a, co, ok, y2, err)
+      if sliced then break end
     end
     switches = switches + 1
     if switches >= TASK_SWITCHES then break end
@@ -449,11 +491,12 @@ local function run_actor(a)
     if a.rh <= a.rt then
       a.cpu = a.cpu + (host(0) - resumed_at)
       wake(a)
-    elseif next(a.waiting) ~= nil or a.listening or a.worker then
-      a.cpu = 0.0
+    else
+      a.cpu, a.busy = 0.0, nil
     end
   end
   A, cur = nil, nil
+  return sliced
 end
 
 -- Runs ready actors; returns whether more are ready, then the commands, five values each.
@@ -465,9 +508,9 @@ function K.run()
     queue[qh] = nil
     if qh == qt then qh, qt = 1, 0 else qh = qh + 1 end
     a.queued = false
-    if not a.dead then run_actor(a) end
+    local sliced = not a.dead and run_actor(a)
     steps = steps + 1
-    if nout >= 1000 or (steps % 16 == 0 and host(0) > until_s) then break end
+    if nout >= 1000 or ((sliced or steps % 16 == 0) and host(0) > until_s) then break end
   end
   local n = nout
   nout = 0
@@ -483,9 +526,10 @@ local function new_actor(id, pid, cpu_limit, mailbox)
     waiting = {}, sources = {}, alive = {}, state = {}, libs = {}, topics = {},
     next_command = 0, next_source = 0, tasks = 0, cpu = 0.0, debt = 0, host_calls = 0,
     depth = 0, -- messages held: queued in topics and pending
+    commands = 0, -- operations waited for
   }
   actors[id] = a
-  K.by_pid[pid] = a
+  if pid ~= "" then K.by_pid[pid] = a end
   return a
 end
 
@@ -497,11 +541,14 @@ end
 
 K.run_main = main_task
 
--- Starts an actor: loads its unit and runs `method` with the decoded arguments.
-function K.start(id, pid, unit, method, args, cpu_limit, mailbox)
+-- Starts an actor: loads its unit and runs `method` with the decoded arguments. A guarded actor's messages go through
+-- the host, which checks its permissions.
+function K.start(id, pid, unit, method, args, cpu_limit, mailbox, guarded)
+  local u = K.unit(unit) -- now: it may be replaced before the first step
   local a = new_actor(id, pid, cpu_limit, mailbox)
+  a.guarded = guarded
   main_task(a, function()
-    local f = K.load_method(a, unit, method)
+    local f = K.load_method(a, u, method)
     local n, t = K.decode_list(args)
     return f(unpack(t, 1, n))
   end)
@@ -510,16 +557,14 @@ end
 -- Opens a function worker: loads its unit; calls come by K.call, one at a time.
 function K.open(id, pid, unit, method, cpu_limit, mailbox)
   local a = new_actor(id, pid, cpu_limit, mailbox)
-  a.worker, a.unit, a.method = true, unit, method
+  a.worker, a.unit, a.method = true, K.unit(unit), method
 end
-function K.call(id, pid, args)
+function K.call(id, pid, args, guarded)
   local a = actors[id]
   if not a then return false end
-  a.cpu = 0.0
-  K.by_pid[a.pid] = nil -- each call is a process of its own: fresh PID and mailbox
-  a.pid = pid
+  clear(a)
+  a.pid, a.guarded = pid, guarded -- each call is a process of its own: fresh PID and mailbox
   K.by_pid[pid] = a
-  a.topics, a.inbox, a.pending, a.depth, a.state, a.trap_links = {}, nil, nil, 0, {}, nil
   main_task(a, function()
     local f = a.fn
     if not f then
@@ -555,6 +600,7 @@ function K.resolve(id, command, status, data)
   local w = a.waiting[command]
   if w == nil then return end
   a.waiting[command] = nil
+  a.commands = a.commands - 1
   a.cpu = 0.0
   if type(w) == "thread" then
     ready(a, w, status, data)
@@ -568,7 +614,7 @@ function K.resolve(id, command, status, data)
       v = K.decode(data)
       if type(v) == "string" then v = K.to_error(v, "") end
     end
-    K.push_channel(a, w, v)
+    K.push_channel(a, w, v, false)
     K.close_in(a, w)
   end
 end
@@ -577,12 +623,11 @@ function K.feed(id, source, data)
   local a = actors[id]
   local ch = a and a.sources[source]
   if not ch or ch.closed then return 1 end
-  a.cpu = 0.0
   if K.channel_full(ch) then
     ch.starved = true
     return 2
   end
-  K.push_channel(a, ch, K.decode(data))
+  K.push_channel(a, ch, K.decode(data), a == A)
   return 0
 end
 function K.close_feed(id, source)

@@ -60,7 +60,7 @@ local function deliver(a, topic, from, n, v)
   if sub then
     local ch = sub.channel
     if ch.rh > ch.rt and a.depth >= a.mailbox then return 2 end
-    push(a, ch, as_value(sub, topic, from, n, v))
+    push(a, ch, as_value(sub, topic, from, n, v), from == a.pid)
     return 0
   end
   if a.depth >= a.mailbox then return 2 end
@@ -80,7 +80,6 @@ function K.deliver(id, topic, from, data)
   local a = actors[id]
   if not a then return 1 end
   if a.depth >= a.mailbox then return 2 end
-  a.cpu = 0.0
   local n, t = K.decode_list(data)
   if n == 1 then return deliver(a, topic, from, 1, t[1]) end
   return deliver(a, topic, from, n, t)
@@ -90,7 +89,6 @@ end
 function K.event(id, data)
   local a = actors[id]
   if not a then return 1 end
-  a.cpu = 0.0
   local event = K.decode(data)
   event.type = event.kind -- the brief's spelling
   if event.kind == "pid.link.down" and not a.trap_links then
@@ -99,7 +97,7 @@ function K.event(id, data)
   end
   local sub = a.topics[EVENTS]
   if sub then
-    push(a, sub.channel, event)
+    push(a, sub.channel, event, event.from == a.pid)
   else
     a.pending = a.pending or {}
     a.pending[#a.pending + 1] = { EVENTS, event.from or "", 1, event }
@@ -116,7 +114,7 @@ local function flush(a, matches, sub)
     local m = pending[i]
     if matches(m[1]) then
       if m[1] ~= EVENTS then a.depth = a.depth - 1 end
-      push(a, sub.channel, as_value(sub, m[1], m[2], m[3], m[4]))
+      push(a, sub.channel, as_value(sub, m[1], m[2], m[3], m[4]), m[2] == a.pid)
     else
       kept[#kept + 1] = m
     end
@@ -182,7 +180,12 @@ function K.unlisten(object)
   end
   a.topics[topic] = nil
   if topic == INBOX then a.inbox = nil end
-  a.depth = a.depth - ch.n
+  if ch.mailbox then
+    a.depth = a.depth - ch.n
+    for _ = 1, ch.n do
+      if a.room then K.made_room(a) end
+    end
+  end
   ch.topic, ch.mailbox = false, false
   K.close_in(a, ch)
   return true
@@ -197,6 +200,10 @@ function K.bind(topic, object)
   if known then
     if known.channel == ch then return true end
     return nil, K.new_error("AlreadyExists", "topic already subscribed: " .. topic, false)
+  end
+  if not ch.mailbox then
+    a.depth = a.depth + ch.n
+    ch.own = ch.n
   end
   ch.topic, ch.mailbox = topic, true
   local sub = { channel = ch, message = false }
@@ -221,11 +228,31 @@ function K.send_local(to, topic, ...)
   if not a or a.dead then return nil end
   local n = select("#", ...)
   local from = current().pid
-  a.cpu = 0.0
   if n == 1 then return deliver(a, topic, from, 1, K.copy((...))) end
   local t = { ... }
   for i = 1, n do t[i] = K.copy(t[i]) end
   return deliver(a, topic, from, n, t)
+end
+
+-- The senders that wait for room in a mailbox, in the order they came: {actor, task}, or HOST for those in Python.
+local HOST = {}
+local function wait_line(a, waiter)
+  local room = a.room
+  if not room then
+    room = { head = 1, tail = 0 }
+    a.room = room
+  end
+  local t = room.tail + 1
+  room.tail = t
+  room[t] = waiter
+end
+
+-- From Python: tell (OP_DRAIN of source 0) when the actor has room again; false when it is gone.
+function K.want_room(id)
+  local a = actors[id]
+  if not a then return false end
+  wait_line(a, HOST)
+  return true
 end
 
 -- Parks the running task until the actor has room again, or is gone (true); false when it cannot wait: an actor that
@@ -236,25 +263,27 @@ function K.wait_room(to)
   if not a then return true end
   local me = current()
   if a == me or not isyieldable() then return false end
-  local room = a.room
-  if not room then
-    room = { head = 1, tail = 0 }
-    a.room = room
-  end
-  local t = room.tail + 1
-  room.tail = t
-  room[t] = { me, K.task() }
+  wait_line(a, { me, K.task() })
   K.park()
   return true
 end
 
--- A message was taken: the sender that waits longest goes on.
+-- A message was taken: the sender that waits longest and still lives goes on.
 function K.made_room(a)
   local room = a.room
-  local w = room[room.head]
-  room[room.head] = nil
-  if room.head >= room.tail then a.room = nil else room.head = room.head + 1 end
-  if w and not w[1].dead then K.ready(w[1], w[2]) end
+  while room.head <= room.tail do
+    local w = room[room.head]
+    room[room.head] = nil
+    room.head = room.head + 1
+    if w == HOST then
+      K.emit(K.OP_DRAIN, a.id, 0, "", 0)
+      break
+    elseif not w[1].dead and w[1].alive[w[2]] then
+      K.ready(w[1], w[2])
+      break
+    end
+  end
+  if room.head > room.tail then a.room = nil end
 end
 
 function K.on_actor_end(a)

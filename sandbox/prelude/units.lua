@@ -3,7 +3,7 @@ local K = ...
 local type, error, setmetatable, next, rawget, rawset, load = type, error, setmetatable, next, rawget, rawset, load
 local rawmeta = debug.getmetatable
 local rawpairs, unpack = pairs, table.unpack
-local units = {} -- unit id -> {chunk, globals, imports, name}
+local units = {} -- unit id -> {chunk, globals, imports, name}; whoever runs one holds the record, not the id
 local modules = {} -- module name -> frozen table
 local base -- globals of every unit
 local actors = K.actors
@@ -64,10 +64,13 @@ function K.define(id, name, text, chunkname, names, imports)
   for k, v in next, base do globals[k] = v end
   for alias, module in next, names do globals[alias] = modules[module] end
   local mt = { __index = globals, __metatable = false }
-  units[id] = { chunk = chunk, meta = mt, globals = globals, imports = imports, name = name }
+  local records = {}
+  for alias, unit in next, imports do records[alias] = units[unit] end
+  units[id] = { chunk = chunk, meta = mt, globals = globals, imports = records, name = name }
   return nil
 end
 function K.drop(id) units[id] = nil end
+function K.unit(id) return units[id] or error("no unit " .. tostring(id), 0) end
 
 local load_library
 
@@ -88,22 +91,19 @@ end
 
 local LOADING = {}
 
-function load_library(a, id)
-  local lib = a.libs[id]
-  if lib == LOADING then error("import cycle through " .. units[id].name, 0) end
+function load_library(a, u)
+  local lib = a.libs[u]
+  if lib == LOADING then error("import cycle through " .. u.name, 0) end
   if lib ~= nil then return lib end
-  local u = units[id]
-  a.libs[id] = LOADING
+  a.libs[u] = LOADING
   local r = u.chunk(new_env(a, u), K.rt)
   if r == nil then r = true end
-  a.libs[id] = r
+  a.libs[u] = r
   return r
 end
 
 -- The function an entry names: the source returns it, or a table that holds it, or defines it as a global.
-function K.load_method(a, id, method)
-  local u = units[id]
-  if not u then error("entry was removed", 0) end
+function K.load_method(a, u, method)
   local env = new_env(a, u)
   local r = u.chunk(env, K.rt)
   if type(r) == "function" then return r end
@@ -121,8 +121,9 @@ end
 function K.upgrade(id, unit, method, args)
   local a = actors[id]
   if not a then return false end
+  local u = K.unit(unit)
   a.waiting, a.sources, a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, {}, {}, 1, 0
-  a.alive, a.state, a.libs, a.tasks = {}, {}, {}, 0
+  a.alive, a.state, a.libs, a.tasks, a.commands, a.cpu, a.busy = {}, {}, {}, 0, 0, 0.0, nil
   for topic, sub in next, a.topics do -- undelivered messages stay: they go back to the pending queue in order
     local ch = sub.channel
     a.pending = a.pending or {}
@@ -135,7 +136,7 @@ function K.upgrade(id, unit, method, args)
   end
   a.topics, a.inbox = {}, nil
   K.run_main(a, function()
-    local f = K.load_method(a, unit, method)
+    local f = K.load_method(a, u, method)
     local n, t = K.decode_list(args)
     return f(unpack(t, 1, n))
   end)
