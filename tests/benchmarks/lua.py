@@ -137,16 +137,17 @@ async def channel_pairs(app: App) -> float:
 
 async def idle_bytes(app: App) -> float:
     """Resident bytes per idle process at 10,000."""
-    before = _resident_bytes()
+    before = resident_bytes()
     for _ in range(100):
         for _ in range(100):
             app._host(HOST)
             await app.spawn("app:idle", HOST)
     await trio.sleep(0.2)
-    return (_resident_bytes() - before) / 10_000
+    return (resident_bytes() - before) / 10_000
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """Resident memory of this process."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 

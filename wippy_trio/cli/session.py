@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging as stdlib_logging
 import os
 import signal
@@ -89,7 +90,7 @@ def run_session(session: Session, logging: Logging, body: Body | None = None) ->
         error = _placed(_single(problem), session.entries)
         if error is problem:
             raise
-        raise error from problem
+        raise error from None
     finally:
         detach()
 
@@ -176,6 +177,8 @@ async def _main(session: Session, logging: Logging, body: Body | None) -> int:
                 module_roots=session.module_roots,
             ) as app:
                 stop.app = app
+                gc.freeze()  # what the start made stays for good
+                gc.enable()  # __main__ switched it off
                 _announce(app, session, serving=body is None)
                 if body is not None:
                     nursery.start_soon(_drive, app, body)
@@ -191,15 +194,13 @@ async def _drive(app: App, body: Body) -> None:
 
 
 def _announce(app: App, session: Session, *, serving: bool) -> None:
-    """Say what runs where, and on standard error what should run and does not."""
+    """Say what runs where; a command has the terminal for itself."""
     log = app.runtime.log
-    for id_, error in app.failed:
-        if not serving:  # a command runs without a log
-            click.echo(f"service {id_} did not start: {error}", err=True)
-        if "in use" in str(error):
-            click.echo(f"hint: stop what listens there, or choose a port: -o {id_}:addr=127.0.0.1:0", err=True)
     if not serving:
         return
+    for id_, error in app.failed:  # which the log has told
+        if "in use" in str(error):
+            click.echo(f"hint: stop what listens there, or choose a port: -o {id_}:addr=127.0.0.1:0", err=True)
     log.info("app is ready", entries=len(session.entries))
     for id_, resource in app.runtime.resources.all(object):
         address = getattr(resource, "address", None)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from typing import TYPE_CHECKING
+
 from wippy_trio.module import Call, Module, ModuleClass
-from wippy_trio.text.golayout import format_time
-from wippy_trio.text.gotime import UTC, Location, Time, date, local_location, unix
+
+if TYPE_CHECKING:
+    from wippy_trio.text.gotime import Location, Time
+
+# This module is part of every start, and calendars of few: they are imported at first use.
 
 __all__ = ["MODULE"]
 
@@ -29,6 +34,8 @@ _COMPUTED: Mapping[str, Callable[[Time], str]] = {
 
 
 def _local(call: Call) -> Location:
+    from wippy_trio.text.gotime import local_location  # noqa: PLC0415 - see above
+
     return local_location(call.environment.clock.zone())
 
 
@@ -42,6 +49,8 @@ def time(call: Call) -> int:
 def time_of(call: Call, fields: Mapping[str, object]) -> int:
     """Unix time of a local date; year, month and day default to today's, the clock to midnight."""
     local = _local(call)
+    from wippy_trio.text.gotime import Time, date  # noqa: PLC0415 - see above
+
     today = Time(call.environment.clock.wall_ns(), local).civil()
 
     def part(name: str, default: int) -> int:
@@ -55,6 +64,8 @@ def time_of(call: Call, fields: Mapping[str, object]) -> int:
 @MODULE.raw("os.date")
 def date_text(call: Call, form: bytes, timestamp: int | None = None) -> bytes:
     """A time in strftime's way; `!` first for UTC. Unknown letters stay as they are."""
+    from wippy_trio.text.golayout import format_time  # noqa: PLC0415 - see above
+
     text = form.decode("utf-8", "surrogateescape")
     at = _at(call, text, timestamp)
     parts = text.removeprefix("!").split("%")
@@ -100,6 +111,8 @@ def date_table(call: Call, form: str, timestamp: int | None = None) -> dict[str,
 
 def _at(call: Call, form: str, timestamp: int | None) -> Time:
     ns = call.environment.clock.wall_ns() if timestamp is None else timestamp * 1_000_000_000
+    from wippy_trio.text.gotime import UTC, unix  # noqa: PLC0415 - see above
+
     return unix(0, ns, UTC if form.startswith("!") else _local(call))
 
 

@@ -13,11 +13,9 @@ import ormsgpack
 
 from sandbox.values import Multi, as_bytes
 from wippy_trio.core.errors import LuaError
-from wippy_trio.loader.yaml import parse
 from wippy_trio.module import Call, Module, ModuleClass
 from wippy_trio.text import jsoncodec
 from wippy_trio.text.luavalue import go_value
-from wippy_trio.text.yamlcodec import encode_yaml
 
 __all__ = ["MODULE"]
 
@@ -50,16 +48,29 @@ def _to_bytes(value: Value) -> bytes:
     return jsoncodec.encode(value, empty_is_array=True)
 
 
+# YAML is rare, and this module is part of every start: its codec is imported at first use.
+def _encode_yaml(value: Value) -> bytes:
+    from wippy_trio.text.yamlcodec import encode_yaml  # noqa: PLC0415 - see above
+
+    return encode_yaml(go_value(value))
+
+
+def _decode_yaml(raw: bytes) -> Value:
+    from wippy_trio.loader.yaml import parse  # noqa: PLC0415 - see above
+
+    return parse(raw, "payload").value
+
+
 _WRITERS: Mapping[str, Callable[[Value], bytes]] = {
     _JSON: lambda value: jsoncodec.encode(value, empty_is_array=True),
-    _YAML: lambda value: encode_yaml(go_value(value)),
+    _YAML: _encode_yaml,
     _MSGPACK: lambda value: ormsgpack.packb(go_value(value)),
     _TEXT: _to_text,
     _BYTES: _to_bytes,
 }
 _READERS: Mapping[str, Callable[[bytes], Value]] = {
     _JSON: jsoncodec.decode,
-    _YAML: lambda raw: parse(raw, "payload").value,
+    _YAML: _decode_yaml,
     _MSGPACK: ormsgpack.unpackb,
     _TEXT: lambda raw: raw,
     _BYTES: lambda raw: raw,

@@ -1,0 +1,111 @@
+"""`make bench`: the actor engine next to plain trio and, where installed, Erlang; HTTP through wrk; cold start.
+
+Every measurement runs in a process of its own; contestants alternate; the best of `--rounds` counts. Never a timed test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("spawn_exit", "ping_pong", "fan_in", "function_call", "channel_pairs", "idle_bytes")
+UNITS = {name: "bytes each" if name == "idle_bytes" else "per second" for name in NAMES}
+HELLO = """
+namespace: app
+entries:
+  - {name: gateway, kind: http.service, addr: "127.0.0.1:PORT", lifecycle: {auto_start: true}}
+  - {name: api, kind: http.router, meta: {server: gateway}, prefix: /}
+  - {name: hello, kind: function.lua, source: file://hello.lua, method: main, modules: [http]}
+  - {name: hello.endpoint, kind: http.endpoint, meta: {router: api}, method: GET, path: /hello, func: hello}
+"""
+HELLO_LUA = """local http = require("http")
+local function main() http.response():write_json({hello = "world"}) end
+return {main = main}
+"""
+
+
+def _python(code: str) -> float | None:
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    if result.returncode != 0:
+        print(result.stderr[-2000:], file=sys.stderr)
+        return None
+    return float(result.stdout.split()[-1])
+
+
+def contestants(name: str) -> dict[str, object]:
+    """What measures `name`: contestant -> function."""
+    found: dict[str, object] = {
+        "wippy_trio": lambda: _python(f"from tests.benchmarks import lua; print(lua.run({name!r}))"),
+        "plain trio": lambda: _python(f"from tests.benchmarks import plain_trio; print(plain_trio.run({name!r}))"),
+    }
+    if shutil.which("escript") and name != "channel_pairs":
+        script = str(ROOT / "tests" / "benchmarks" / "erlang.escript")
+        found["Erlang"] = lambda: float(
+            subprocess.run(["escript", script, name], capture_output=True, text=True, check=True).stdout
+        )
+    return found
+
+
+def _best(name: str, values: list[float]) -> float:
+    return min(values) if name == "idle_bytes" else max(values)
+
+
+def actors(names: list[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Best of `rounds` for every contestant, alternating."""
+    table: dict[str, dict[str, float]] = {}
+    for name in names:
+        got: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            for who, measure in contestants(name).items():
+                value = measure()  # type: ignore[operator]
+                if value is not None:
+                    got.setdefault(who, []).append(value)
+        table[name] = {who: _best(name, values) for who, values in got.items()}
+        cells = "  ".join(f"{who} {value:,.0f}" for who, value in table[name].items())
+        print(f"{name:<14} {UNITS[name]:<11} {cells}", flush=True)
+    return table
+
+
+def http(rounds: int) -> dict[str, float]:
+    """Requests per second and cold start."""
+    rates = [_python("from tests.benchmarks import http_hello; print(http_hello.run() or 0)") for _ in range(rounds)]
+    found = {"http_hello_per_s": max(rate or 0.0 for rate in rates)}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "src").mkdir()
+        port = 18_431
+        (Path(folder) / "wippy.lock").write_text("directories: {modules: .wippy, src: ./src}\n")
+        (Path(folder) / "src" / "_index.yaml").write_text(HELLO.replace("PORT", str(port)))
+        (Path(folder) / "src" / "hello.lua").write_text(HELLO_LUA)
+        code = f"from tests.benchmarks import http_hello; import sys; print(http_hello.cold_start_ms(sys.executable, {folder!r}, {port}))"
+        starts = [_python(code) for _ in range(rounds)]
+    found["cold_start_ms"] = min(start for start in starts if start is not None)
+    for name, value in found.items():
+        print(f"{name:<20} {value:,.0f}", flush=True)
+    return found
+
+
+def main() -> None:
+    """Run and print; `--json FILE` keeps the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=[*NAMES, "http"], default=None)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    chosen = options.only or [*NAMES, "http"]
+    figures: dict[str, object] = dict(actors([name for name in NAMES if name in chosen], options.rounds))
+    if "http" in chosen:
+        figures["http"] = http(options.rounds)
+    if options.json:
+        Path(options.json).write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
