@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,6 +23,21 @@ from wippy_trio.loader.yaml import parse
 
 OpenApp = Callable[..., AbstractAsyncContextManager[App]]
 RunLua = Callable[..., Awaitable[Any]]
+
+
+def _run_virtual(main: Callable[[], Awaitable[Any]], *, clock: Any = None, instruments: Sequence[Any] = ()) -> Any:
+    if clock is None:
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        clock.jump(1.0)  # no moment is zero: that means "never" in places
+    return trio.run(main, clock=clock, instruments=list(instruments))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Virtual time for every test that some fixture of it asks for: pytest-trio looks only at the test's own arguments."""
+    for item in items:
+        wanted = "autojump_clock" in getattr(item, "fixturenames", ())
+        if wanted and inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.trio(run=_run_virtual))
 
 
 def entries_of(text: str, namespace: str = "app") -> list[Entry]:
