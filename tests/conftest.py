@@ -33,7 +33,7 @@ def _run_virtual(main: Callable[[], Awaitable[Any]], *, clock: Any = None, instr
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Virtual time for every test that some fixture of it asks for: pytest-trio looks only at the test's own arguments."""
+    """Virtual time for tests whose fixtures ask for it: pytest-trio looks only at the test's own arguments."""
     for item in items:
         wanted = "autojump_clock" in getattr(item, "fixturenames", ())
         if wanted and inspect.iscoroutinefunction(getattr(item, "obj", None)):
