@@ -180,6 +180,12 @@ class LuaActor:
     def holds_resources(self) -> bool:
         return bool(self._handles)
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the identity it runs under has to be asked before it sends to an actor of its own VM."""
+        frame = self.frame
+        return (frame.actor is not None and frame.scope is not None) or self.runtime.access.strict
+
     # permissions ---------------------------------------------------------------------------------------------------
     def allowed(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> bool:
         """See `module.Call.allowed`."""

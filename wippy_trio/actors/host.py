@@ -63,6 +63,7 @@ class Process:
         self.value: Any = None
         self.error: LuaError | None = None
         self.data = b""
+        self.parent = ""
         self.started_s = host.engine.environment.clock.monotonic_s()
         actor.on_end = self._end
 
@@ -181,6 +182,7 @@ class ProcessHost:
         actor = shard.new_actor(pid)
         actor.frame = attrs.evolve(frame, entry=entry, pid=pid)
         process = Process(self, entry, actor)
+        process.parent = options.parent
         self.processes[pid] = process
         self.topology.enter(pid, process)
         if options.monitor:
@@ -192,7 +194,14 @@ class ProcessHost:
         limits = self.engine.limits
         method = str(declared.data.get("method") or "main")
         shard.vm.start(
-            actor.actor_id, pid.encode(), number, method.encode(), pack_list(args), limits.cpu_s, limits.mailbox_count
+            actor.actor_id,
+            pid.encode(),
+            number,
+            method.encode(),
+            pack_list(args),
+            limits.cpu_s,
+            limits.mailbox_count,
+            actor.guarded,
         )
         for topic, payloads in options.messages:
             process.deliver_now(topic, "", pack_list(payloads))

@@ -118,7 +118,7 @@ class _Worker:
         actor.begin_now()
         self.topology.enter(pid, self)
         try:
-            actor.shard.vm.call(actor.actor_id, pid.encode(), data)
+            actor.shard.vm.call(actor.actor_id, pid.encode(), data, actor.guarded)
             actor.shard.wake()
             await actor.hold()
         finally:

@@ -4,6 +4,7 @@ import pytest
 
 from sandbox.errors import LuaError
 from tests.conftest import OpenApp, RunLua
+from wippy_trio.core.frame import Decision, Frame, SecurityActor
 
 APP = """
 - name: host
@@ -53,3 +54,35 @@ async def test_unknown_kind_is_refused(app: OpenApp) -> None:
     with pytest.raises(LuaError, match=r"unknown entry kind 'no.such'"):
         async with app("[{name: x, kind: no.such}]"):
             pass
+
+
+GUARDED = """
+- name: host
+  kind: process.host
+  lifecycle: {auto_start: true}
+- name: deaf
+  kind: process.lua
+  source: return function() process.inbox():receive() end
+- name: speaker
+  kind: process.lua
+  source: |
+    return function(to)
+      local ok, err = process.send(to, "hello", 1)
+      return {ok = ok, kind = err and err:kind()}
+    end
+"""
+
+
+class _Nothing:
+    """A scope that allows nothing."""
+
+    def evaluate(self, *_: object) -> Decision:
+        return Decision.DENY
+
+
+async def test_a_send_inside_the_vm_is_checked_like_any_other(app: OpenApp) -> None:
+    async with app(GUARDED) as running:
+        to = await running.spawn("app:deaf", "app:host")
+        nobody = Frame(actor=SecurityActor("nobody"), scope=_Nothing())
+        assert await running.run("app:speaker", "app:host", to, frame=nobody) == {"kind": "PermissionDenied"}
+        assert await running.run("app:speaker", "app:host", to) == {"ok": True}
