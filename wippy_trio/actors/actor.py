@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from sandbox.values import Handle, Packed, pack
-from wippy_trio.core.errors import InvalidError, PermissionDeniedError
+from wippy_trio.core.errors import InternalError, InvalidError, LuaError, PermissionDeniedError
 from wippy_trio.core.frame import EMPTY_FRAME, Frame
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from wippy_trio.actors.shard import Shard
     from wippy_trio.runtime import Runtime
 
-__all__ = ["LuaActor", "Outcome"]
+__all__ = ["LuaActor", "Outcome", "real_failure"]
 
-_CLOSED = object()
+Close = Callable[[], object]
+_MAILBOX = 0  # beside the numbers of sources
 
 
 class Outcome:
@@ -69,7 +71,7 @@ class LuaActor:
         self.commands: dict[int, trio.CancelScope] = {}
         self.room: dict[int, trio.Event] = {}
         self.early: list[Callable[[trio.Nursery], None]] = []
-        self._handles: dict[int, tuple[object, Callable[[], object] | None]] = {}
+        self._handles: dict[int, tuple[str, object, Close | None]] = {}
         self._next_handle = 0
         self._over = False
         self._parked: trio.lowlevel.Task | None = None
@@ -88,8 +90,11 @@ class LuaActor:
             async with trio.open_nursery() as nursery:
                 self.nursery = nursery
                 self.start_early()
-                while not self.is_over():
-                    await self._park()
+                try:
+                    while not self.is_over():
+                        await self._park()
+                finally:
+                    self._over = True  # also when cancelled: nothing more is started
                 nursery.cancel_scope.cancel()
         finally:
             self.nursery = None
@@ -110,10 +115,14 @@ class LuaActor:
         """A new call of a worker begins."""
         self._over = False
         self.early.clear()
+        self.commands.clear()
 
     def finish_now(self) -> None:
-        """The call or process is over: `hold` returns."""
+        """The call or process is over: `hold` returns, nobody waits for room any longer."""
         self._over = True
+        room, self.room = self.room, {}
+        for event in room.values():
+            event.set()
         self._unpark()
 
     def _unpark(self) -> None:
@@ -123,9 +132,11 @@ class LuaActor:
 
     def in_nursery(self, start: Callable[[trio.Nursery], None]) -> None:
         """Start something in the actor's nursery, which is opened for it where need be."""
+        if self._over:
+            return
         if self.nursery is not None:
             start(self.nursery)
-        elif not self._over:
+        else:
             self.early.append(start)
             self._unpark()
 
@@ -138,15 +149,15 @@ class LuaActor:
         return self.shard.runtime.environment
 
     # handles ---------------------------------------------------------------------------------------------------
-    def handle(self, class_name: str, resource: object, close: Callable[[], object] | None = None) -> Handle:
+    def handle(self, class_name: str, resource: object, close: Close | None = None) -> Handle:
         """See `module.Call.handle`."""
         self._next_handle += 1
-        self._handles[self._next_handle] = (resource, close)
+        self._handles[self._next_handle] = (class_name, resource, close)
         return Handle(class_name, self._next_handle)
 
     def drop(self, resource: object) -> None:
         """See `module.Call.drop`."""
-        for number, (held, _) in self._handles.items():
+        for number, (_, held, _) in self._handles.items():
             if held is resource:
                 del self._handles[number]
                 return
@@ -157,17 +168,17 @@ class LuaActor:
         Raises:
             InvalidError: it was closed.
         """
-        resource, _ = self._handles.get(handle.id, (_CLOSED, None))
-        if resource is _CLOSED:
+        held = self._handles.get(handle.id)
+        if held is None or held[0] != handle.class_name:  # a program cannot pass one thing off as another
             message = f"{handle.class_name} is closed"
             raise InvalidError(message)
-        return resource
+        return held[1]
 
     async def release(self) -> None:
         """Close, newest first, what the actor was handed and did not drop."""
         handles, self._handles = self._handles, {}
-        for resource, close in reversed(handles.values()):
-            if close is None or resource is _CLOSED:
+        for _, _, close in reversed(handles.values()):
+            if close is None:
                 continue
             try:
                 result = close()
@@ -183,8 +194,7 @@ class LuaActor:
     @property
     def guarded(self) -> bool:
         """Whether the identity it runs under has to be asked before it sends to an actor of its own VM."""
-        frame = self.frame
-        return (frame.actor is not None and frame.scope is not None) or self.runtime.access.strict
+        return self.shard.is_guarded(self.frame)
 
     # permissions ---------------------------------------------------------------------------------------------------
     def allowed(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> bool:
@@ -200,7 +210,7 @@ class LuaActor:
     # channels fed from here --------------------------------------------------------------------------------------
     def feed_now(self, source: int, value: object) -> bool:
         """See `module.Call.feed_now`."""
-        taken = self.shard.vm.feed(self.actor_id, source, pack(value)) == 0
+        taken = bool(self.shard.enter(self, self.shard.vm.feed, source, pack(value)) == 0)
         self.shard.wake()
         return taken
 
@@ -208,7 +218,7 @@ class LuaActor:
         """See `module.Call.feed`."""
         data = pack(value)
         while True:
-            state = self.shard.vm.feed(self.actor_id, source, data)
+            state = self.shard.enter(self, self.shard.vm.feed, source, data)
             self.shard.wake()
             if state != 2:
                 return bool(state == 0)
@@ -217,8 +227,17 @@ class LuaActor:
                 event = self.room[source] = trio.Event()
             await event.wait()
 
+    async def wait_room(self) -> None:
+        """Wait until the mailbox, which is full, has room again or the actor is gone."""
+        event = self.room.get(_MAILBOX)
+        if event is None:
+            if self._over or not self.shard.vm.want_room(self.actor_id):
+                return
+            event = self.room[_MAILBOX] = trio.Event()
+        await event.wait()
+
     def drained(self, source: int) -> None:
-        """The Lua side made room in a source."""
+        """The Lua side made room in a source, or (0) in the mailbox."""
         event = self.room.pop(source, None)
         if event is not None:
             event.set()
@@ -240,8 +259,14 @@ class LuaActor:
         scope = trio.CancelScope()
 
         async def guarded() -> None:
-            with scope:
-                await function(*args)
+            try:
+                with scope:
+                    await function(*args)
+            except BaseException as problem:  # one failed task ends its actor, not what the actor lives in
+                failure = real_failure(problem)
+                if failure is None or not isinstance(failure, Exception):
+                    raise
+                self.crash(failure)
 
         self.in_nursery(lambda nursery: nursery.start_soon(guarded))
         return scope.cancel
@@ -254,3 +279,25 @@ class LuaActor:
             function()
 
         return self.background(later)
+
+    def crash(self, problem: Exception) -> None:
+        """End the call or process with what one of its background tasks failed of."""
+        if isinstance(problem, LuaError):
+            error = problem
+        else:
+            trace = "".join(traceback.format_exception(problem))
+            self.runtime.log.error("internal error in a background task", pid=self.pid, trace=trace)
+            error = InternalError(f"internal error: {type(problem).__name__}: {problem}")
+        self.shard.fail(self, error)
+
+
+def real_failure(problem: BaseException) -> BaseException | None:
+    """What is left of an exception without cancellation, taken out of groups of one; None when nothing is."""
+    if isinstance(problem, trio.Cancelled):
+        return None
+    if isinstance(problem, BaseExceptionGroup):
+        _, rest = problem.split(trio.Cancelled)
+        while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+            rest = rest.exceptions[0]
+        return rest
+    return problem
