@@ -80,14 +80,18 @@ class Process:
     def deliver_now(self, topic: str, source: str, data: bytes) -> int:
         """See `topology.Participant`."""
         shard = self.actor.shard
-        state = shard.vm.deliver(self.actor.actor_id, topic.encode(), source.encode(), data)
+        state = shard.enter(self.actor, shard.vm.deliver, topic.encode(), source.encode(), data)
         shard.wake()
-        return state
+        return 1 if state is None else int(state)
+
+    async def wait_room(self) -> None:
+        """See `topology.Participant`."""
+        await self.actor.wait_room()
 
     def event_now(self, event: dict[str, Any]) -> None:
         """See `topology.Participant`."""
         shard = self.actor.shard
-        shard.vm.event(self.actor.actor_id, pack(event))
+        shard.enter(self.actor, shard.vm.event, pack(event))
         shard.wake()
 
     def terminate_now(self, error: LuaError) -> None:
@@ -117,27 +121,37 @@ class ProcessHost:
         self.topology = topology
         self.limits = limits or HostLimits()
         self.processes: dict[str, Process] = {}
+        #: Processes that ended here, however they did.
+        self.executed_count = 0
         self._nursery: trio.Nursery | None = None
         self._shard: Shard | None = None
         self._stopping = False
         self._empty = trio.Event()
-        self.base_frame = Frame()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold processes until cancelled; on the way out they are asked to stop, then ended."""
-        self._shard = await self.engine.open_shard(str(self.id))
+        shard = self._shard = await self.engine.open_shard(str(self.id))
+        leave = trio.Event()
         try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+            async with trio.open_nursery() as outer:
+                await outer.start(self._hold, leave)
                 task_status.started()
                 try:
                     await trio.sleep_forever()
                 finally:
-                    with trio.CancelScope(shield=True):
-                        await self.stop()
-                    nursery.cancel_scope.cancel()
+                    leave.set()
         finally:
-            self._nursery = None
+            self.engine.close_shard(shard)
+
+    async def _hold(self, leave: trio.Event, task_status: trio.TaskStatus[None]) -> None:
+        """The nursery of the processes, out of reach of what cancels the host: they are asked first."""
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                await leave.wait()
+                await self.stop()
+                self._nursery = None
 
     async def stop(self) -> None:
         """Cancel every process, wait for `limits.stop_s`, end the rest."""
@@ -185,32 +199,33 @@ class ProcessHost:
         process.parent = options.parent
         self.processes[pid] = process
         self.topology.enter(pid, process)
-        if options.monitor:
-            self.topology.monitor(options.parent, pid)
-        if options.link:
-            self.topology.link(options.parent, pid)
-        if options.name:
-            self.topology.register(options.name, pid)
-        limits = self.engine.limits
-        method = str(declared.data.get("method") or "main")
-        shard.vm.start(
-            actor.actor_id,
-            pid.encode(),
-            number,
-            method.encode(),
-            pack_list(args),
-            limits.cpu_s,
-            limits.mailbox_count,
-            actor.guarded,
-        )
-        for topic, payloads in options.messages:
-            process.deliver_now(topic, "", pack_list(payloads))
+        try:
+            self._relate(process, options)
+            method = str(declared.data.get("method") or "main")
+            data = pack_list(args), self.engine.limits.cpu_s, self.engine.limits.mailbox_count
+            shard.enter(actor, shard.vm.start, pid.encode(), number, method.encode(), *data, actor.guarded)
+            for topic, payloads in options.messages:
+                if process.deliver_now(topic, "", pack_list(payloads)) == 2:
+                    message = f"mailbox of the new process is full after {topic!r} (setting lua.mailbox_size)"
+                    raise UnavailableError(message, retryable=False)
+        except LuaError as error:
+            process.terminate_now(error)
+            raise
         shard.wake()
         nursery.start_soon(process.live)
         return pid
 
+    def _relate(self, process: Process, options: SpawnOptions) -> None:
+        if options.monitor:
+            self.topology.monitor(options.parent, process.pid)
+        if options.link:
+            self.topology.link(options.parent, process.pid)
+        if options.name:
+            self.topology.register(options.name, process.pid)
+
     def forget(self, process: Process) -> None:
         """A process ended."""
+        self.executed_count += 1
         self.processes.pop(process.pid, None)
         self.topology.leave(process.pid, process.value, process.error)
         if self._stopping and not self.processes:

@@ -22,6 +22,7 @@ from wippy_trio.actors.engine import Engine, Limits
 from wippy_trio.actors.host import ProcessHost, SpawnOptions
 from wippy_trio.actors.supervisor import Service, Supervisor, only_error
 from wippy_trio.actors.topology import Topology
+from wippy_trio.actors.tree_spec import PATTERNS as SUPERVISED
 from wippy_trio.app.catalogue import ALWAYS, find_module
 from wippy_trio.app.config import Config, ConfigFlags, load_config, load_project, process_environment
 from wippy_trio.app.realize import Realizer
@@ -270,7 +271,10 @@ async def _close(runtime: Runtime, realizer: Realizer, limit_s: float) -> None:
             await client.aclose()
 
 
-_PATTERNS = ("process", "host", "router", "meta.router", "meta.server", "server", "func", "fs", "queue", "driver")
+_PATTERNS = (
+    *("process", "host", "router", "meta.router", "meta.server", "server", "func", "fs", "queue", "driver"),
+    *SUPERVISED,
+)
 
 
 def _without_identity(core: LogCore, frame: Frame, action: str, resource: str) -> None:

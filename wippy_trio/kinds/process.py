@@ -8,15 +8,13 @@ from contextlib import asynccontextmanager
 import trio
 
 from wippy_trio.actors.host import HostLimits, Process, ProcessHost, SpawnOptions
+from wippy_trio.actors.identity import service_frame
 from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.actors.terminal import TerminalHost
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError, LuaError
-from wippy_trio.core.frame import Frame, SecurityActor
-from wippy_trio.core.ids import EntryId
 from wippy_trio.kind import Kind, relative
 from wippy_trio.runtime import Runtime
-from wippy_trio.security.scope import policies_of
 
 __all__ = ["KINDS"]
 
@@ -71,18 +69,6 @@ class _Running:
         return self._process.value
 
 
-def _identity(entry: Entry, runtime: Runtime) -> Frame:
-    security = Lifecycle.parse(entry).security
-    actor = security.get("actor")
-    if not isinstance(actor, Mapping) or not actor.get("id"):
-        return Frame()
-    space = entry.id.namespace
-    policies = [EntryId.parse(str(item), space) for item in security.get("policies") or ()]
-    groups = [EntryId.parse(str(item), space) for item in security.get("groups") or ()]
-    scope, _ = policies_of(runtime.extras).resolve(policies, groups)
-    return Frame(actor=SecurityActor(str(actor["id"]), actor.get("meta") or {}), scope=scope)
-
-
 def check_service(entry: Entry) -> None:
     """Refuse a service that names no process or host."""
     for key in ("process", "host"):
@@ -99,7 +85,7 @@ async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[_Running
     if not isinstance(args, list):
         args = [args]
     process_id = relative(entry, entry.data["process"])
-    pid = host.spawn(process_id, args, _identity(entry, runtime), SpawnOptions())
+    pid = host.spawn(process_id, args, service_frame(entry, runtime), SpawnOptions())
     process = host.processes[pid]
     try:
         yield _Running(process)
