@@ -78,6 +78,7 @@ class Vm:
         self.deliver: Callable[[int, bytes, bytes, bytes], int] = kernel[b"deliver"]
         self.event: Callable[[int, bytes], int] = kernel[b"event"]
         self.upgrade: Callable[..., bool] = kernel[b"upgrade"]
+        self.want_room: Callable[[int], bool] = kernel[b"want_room"]
         self._define = kernel[b"define"]
         self._drop = kernel[b"drop"]
         self._add_module = kernel[b"add_module"]

@@ -194,7 +194,8 @@ class LuaActor:
     @property
     def guarded(self) -> bool:
         """Whether the identity it runs under has to be asked before it sends to an actor of its own VM."""
-        return self.shard.is_guarded(self.frame)
+        frame = self.frame
+        return (frame.actor is not None and frame.scope is not None) or bool(self.runtime.access.strict)
 
     # permissions ---------------------------------------------------------------------------------------------------
     def allowed(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> bool:

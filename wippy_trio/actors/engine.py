@@ -84,6 +84,7 @@ class Engine:
         self._entries: dict[EntryId, Entry] = {}
         self._units: dict[EntryId, Unit] = {}
         self._next_unit = 0
+        self._shards: list[Shard] = []
         self._preludes: dict[str, bytes] = {}
         self._first_operation: dict[str, int] = {}
         self.interruption: BaseException | None = None
@@ -150,7 +151,10 @@ class Engine:
 
     def _forget(self, id: EntryId) -> None:
         """Drop the unit of an entry and of all that import it: their next use compiles the new version."""
-        self._units.pop(id, None)
+        unit = self._units.pop(id, None)
+        if unit is not None:
+            for shard in self._shards:
+                shard.forget(unit)
         for other, unit in list(self._units.items()):
             if any(imported.entry == id for imported in unit.imports.values()):
                 self._forget(other)
@@ -207,7 +211,13 @@ class Engine:
         assert self._nursery is not None
         shard = Shard(self, name, memory_bytes or self.limits.memory_bytes)
         await self._nursery.start(shard.run)
+        self._shards.append(shard)
         return shard
+
+    def close_shard(self, shard: Shard) -> None:
+        """End a VM whose actors have ended."""
+        self._shards.remove(shard)
+        shard.close()
 
 
 _UNBUILT = """

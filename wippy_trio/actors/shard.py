@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,7 +15,7 @@ import trio
 from sandbox.errors import ArgumentError, LuaError, Raised
 from sandbox.values import Handle, Multi, Packed, pack, pack_list, unpack
 from sandbox.vm import OP_CANCEL, OP_DRAIN, OP_EXIT, LuaMemoryError, LupaError, Vm
-from wippy_trio.actors.actor import LuaActor, Outcome
+from wippy_trio.actors.actor import LuaActor, Outcome, real_failure
 from wippy_trio.core.errors import InternalError, PermissionDeniedError, UnavailableError
 from wippy_trio.module import Mode, Operation, Permission
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from wippy_trio.runtime import Runtime
 
 __all__ = ["Shard"]
+
+_MEMORY = "memory limit of the host's VM exceeded"
 
 
 class Shard:
@@ -46,6 +47,8 @@ class Shard:
         self._next_actor = 0
         self._event = trio.Event()
         self._awake = False
+        self._scope = trio.CancelScope()
+        self._broken: BaseException | None = None
         self._operations: list[Operation] = engine.operations
         self._cpu_s: Callable[[], float] = engine.environment.clock.cpu_s
         self.vm = self._new_vm()
@@ -106,6 +109,35 @@ class Shard:
         """End an actor at once, without a word to it."""
         self.actors.pop(actor.actor_id, None)
         self.vm.kill(actor.actor_id)
+        self.wake()  # whoever waited for room in its mailbox goes on
+
+    def fail(self, actor: LuaActor, error: LuaError) -> None:
+        """End an actor with an error, as if its own code had raised it."""
+        self.enter(actor, self.vm.fail, pack([error]))
+        self.wake()
+
+    def forget(self, unit: Unit) -> None:
+        """Drop a unit that nobody starts any more; actors that run it keep their code."""
+        if unit.number in self._units:
+            self._units.discard(unit.number)
+            self.vm.drop(unit.number)
+
+    def enter(self, actor: LuaActor, function: Callable[..., Any], *args: object) -> Any:
+        """Call a kernel function for an actor: `function(actor_id, *args)`.
+
+        What does not fit into the VM's memory ends the actor it was for, and None is returned; where not even that
+        fits, the next turn ends them all.
+        """
+        try:
+            return function(actor.actor_id, *args)
+        except (LuaMemoryError, LupaError, MemoryError) as problem:
+            error = InternalError(f"{_MEMORY} ({problem})") if _is_memory(problem) else InternalError(str(problem))
+            try:
+                self.vm.fail(actor.actor_id, pack([error]))
+            except (LuaMemoryError, LupaError, MemoryError):
+                self._broken = problem
+            self.wake()
+            return None
 
     # running ---------------------------------------------------------------------------------------------------
     def wake(self) -> None:
@@ -115,14 +147,19 @@ class Shard:
             self._event.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the VM's ready actors for ever."""
-        task_status.started()
-        while True:
-            await self._event.wait()
-            self._event = trio.Event()
-            self._awake = False
-            while self.turn():
-                await trio.lowlevel.checkpoint()
+        """Run the VM's ready actors until `close`."""
+        with self._scope:
+            task_status.started()
+            while True:
+                await self._event.wait()
+                self._event = trio.Event()
+                self._awake = False
+                while self.turn():
+                    await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """End the shard's task; its actors must have ended."""
+        self._scope.cancel()
 
     def turn(self) -> bool:
         """One go of the VM; True when more actors are ready."""
@@ -130,6 +167,9 @@ class Shard:
             result = self.vm.run()
         except (LuaMemoryError, LupaError, MemoryError) as problem:
             self._collapse(problem)
+            return False
+        if self._broken is not None:
+            self._collapse(self._broken)
             return False
         if result is True or result is False:
             return bool(result)
@@ -155,21 +195,15 @@ class Shard:
         return bool(result[0])
 
     def _issue(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
-        nursery = actor.nursery
-        if nursery is None:
-            actor.in_nursery(partial(_start, self._serve, actor, operation, command, data))
-            return
-        try:
-            nursery.start_soon(self._serve, actor, operation, command, data)
-        except RuntimeError:  # closed to new arrivals: the call is being cancelled, and nobody waits for the answer
-            self.runtime.log.debug("command of an ending process dropped", pid=actor.pid, operation=operation.name)
+        scope = actor.commands[command] = trio.CancelScope()  # there before the task: it may be cancelled at once
+        actor.in_nursery(lambda nursery: nursery.start_soon(self._serve, actor, operation, (command, data), scope))
 
     def _collapse(self, problem: BaseException) -> None:
         """The kernel itself failed (memory): every actor of the shard ends, the VM is made anew."""
-        reason = "memory limit of the host's VM exceeded" if isinstance(problem, (LuaMemoryError, MemoryError)) else ""
-        error = UnavailableError(f"host VM {self.name} failed: {reason or problem}")
+        error = UnavailableError(f"host VM {self.name} failed: {_MEMORY if _is_memory(problem) else problem}")
         self.runtime.log.error("host VM failed; its actors end", host=self.name, error=str(problem))
         ended, self.actors = list(self.actors.values()), {}
+        self._broken = None
         self.vm = self._new_vm()
         data = pack([error])
         for actor in ended:
@@ -193,25 +227,31 @@ class Shard:
         except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
             return self._failure(actor, operation, problem)
 
-    async def _serve(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
-        with trio.CancelScope() as scope:
-            actor.commands[command] = scope
-            status, answer = 1, b""
-            try:
-                values = self._arguments(actor, operation, data)
-                status, answer = 0, _pack_result(await operation.handler(actor, *values))
-            except trio.Cancelled:
+    async def _serve(
+        self, actor: LuaActor, operation: Operation, command: tuple[int, bytes], scope: trio.CancelScope
+    ) -> None:
+        number, data = command
+        answer: tuple[int, bytes] | None = None
+        try:
+            with scope:
+                if not scope.cancel_called:
+                    answer = await self._answer(actor, operation, data)
+        finally:
+            actor.commands.pop(number, None)
+        if answer is None:
+            answer = 1, pack(LuaError("operation canceled", kind="Canceled", retryable=False))
+        self.enter(actor, self.vm.resolve, number, *answer)
+        self.wake()
+
+    async def _answer(self, actor: LuaActor, operation: Operation, data: bytes) -> tuple[int, bytes]:
+        try:
+            values = self._arguments(actor, operation, data)
+            return 0, _pack_result(await operation.handler(actor, *values))
+        except BaseException as problem:  # becomes Lua's error, or a logged crash
+            failure = real_failure(problem)
+            if failure is None:
                 raise
-            except BaseException as problem:  # noqa: BLE001 - becomes Lua's error, or a logged crash
-                status, answer = self._failure(actor, operation, problem)
-            finally:
-                actor.commands.pop(command, None)
-            self.vm.resolve(actor.actor_id, command, status, answer)
-            self.wake()
-        if scope.cancelled_caught:
-            error = LuaError("operation canceled", kind="Canceled", retryable=False)
-            self.vm.resolve(actor.actor_id, command, 1, pack(error))
-            self.wake()
+            return self._failure(actor, operation, failure)
 
     def _arguments(self, actor: LuaActor, operation: Operation, data: bytes) -> list[Any]:
         values: list[Any] = unpack(data)
@@ -244,15 +284,14 @@ class Shard:
         return 2, pack(error)
 
 
-def _start(function: Callable[..., Any], *args_and_nursery: Any) -> None:
-    *args, nursery = args_and_nursery
-    nursery.start_soon(function, *args)
+def _is_memory(problem: BaseException) -> bool:
+    return isinstance(problem, (LuaMemoryError, MemoryError)) or "not enough memory" in str(problem)
 
 
 def _is_signature_error(problem: TypeError) -> bool:
     """A call that did not fit the handler's signature: the caller's fault, not ours."""
     frames = traceback.extract_tb(problem.__traceback__)
-    return bool(frames) and frames[-1].name in {"_host", "_serve"} and "argument" in str(problem)
+    return bool(frames) and frames[-1].name in {"_host", "_answer"} and "argument" in str(problem)
 
 
 def _only_lua_error(group: BaseExceptionGroup[BaseException]) -> LuaError | None:
