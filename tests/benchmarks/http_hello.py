@@ -21,7 +21,7 @@ ENTRIES = [
         "function.lua",
         {},
         {
-            "source": 'local http = require("http") return function() http.response():write_json({hello = "world"}) end',
+            "source": 'local http = require("http") return function() http.response():write_json({hello="world"}) end',
             "method": "main",
             "modules": ["http"],
         },

@@ -1,6 +1,7 @@
 """`make bench`: the actor engine next to plain trio and, where installed, Erlang; HTTP through wrk; cold start.
 
-Every measurement runs in a process of its own; contestants alternate; the best of `--rounds` counts. Never a timed test.
+Every measurement runs in a process of its own; contestants alternate; the best of `--rounds` counts. Never a timed
+test.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def http(rounds: int) -> dict[str, float]:
         (Path(folder) / "wippy.lock").write_text("directories: {modules: .wippy, src: ./src}\n")
         (Path(folder) / "src" / "_index.yaml").write_text(HELLO.replace("PORT", str(port)))
         (Path(folder) / "src" / "hello.lua").write_text(HELLO_LUA)
-        code = f"from tests.benchmarks import http_hello; import sys; print(http_hello.cold_start_ms(sys.executable, {folder!r}, {port}))"
+        start = f"http_hello.cold_start_ms(sys.executable, {folder!r}, {port})"
+        code = f"from tests.benchmarks import http_hello; import sys; print({start})"
         starts = [_python(code) for _ in range(rounds)]
     found["cold_start_ms"] = min(start for start in starts if start is not None)
     for name, value in found.items():

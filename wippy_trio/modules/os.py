@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-
 from typing import TYPE_CHECKING
 
 from wippy_trio.module import Call, Module, ModuleClass
@@ -34,7 +33,7 @@ _COMPUTED: Mapping[str, Callable[[Time], str]] = {
 
 
 def _local(call: Call) -> Location:
-    from wippy_trio.text.gotime import local_location  # noqa: PLC0415 - see above
+    from wippy_trio.text.gotime import local_location
 
     return local_location(call.environment.clock.zone())
 
@@ -49,7 +48,7 @@ def time(call: Call) -> int:
 def time_of(call: Call, fields: Mapping[str, object]) -> int:
     """Unix time of a local date; year, month and day default to today's, the clock to midnight."""
     local = _local(call)
-    from wippy_trio.text.gotime import Time, date  # noqa: PLC0415 - see above
+    from wippy_trio.text.gotime import Time, date
 
     today = Time(call.environment.clock.wall_ns(), local).civil()
 
@@ -64,7 +63,7 @@ def time_of(call: Call, fields: Mapping[str, object]) -> int:
 @MODULE.raw("os.date")
 def date_text(call: Call, form: bytes, timestamp: int | None = None) -> bytes:
     """A time in strftime's way; `!` first for UTC. Unknown letters stay as they are."""
-    from wippy_trio.text.golayout import format_time  # noqa: PLC0415 - see above
+    from wippy_trio.text.golayout import format_time
 
     text = form.decode("utf-8", "surrogateescape")
     at = _at(call, text, timestamp)
@@ -111,7 +110,7 @@ def date_table(call: Call, form: str, timestamp: int | None = None) -> dict[str,
 
 def _at(call: Call, form: str, timestamp: int | None) -> Time:
     ns = call.environment.clock.wall_ns() if timestamp is None else timestamp * 1_000_000_000
-    from wippy_trio.text.gotime import UTC, unix  # noqa: PLC0415 - see above
+    from wippy_trio.text.gotime import UTC, unix
 
     return unix(0, ns, UTC if form.startswith("!") else _local(call))
 

@@ -50,13 +50,13 @@ def _to_bytes(value: Value) -> bytes:
 
 # YAML is rare, and this module is part of every start: its codec is imported at first use.
 def _encode_yaml(value: Value) -> bytes:
-    from wippy_trio.text.yamlcodec import encode_yaml  # noqa: PLC0415 - see above
+    from wippy_trio.text.yamlcodec import encode_yaml
 
     return encode_yaml(go_value(value))
 
 
 def _decode_yaml(raw: bytes) -> Value:
-    from wippy_trio.loader.yaml import parse  # noqa: PLC0415 - see above
+    from wippy_trio.loader.yaml import parse
 
     return parse(raw, "payload").value
 

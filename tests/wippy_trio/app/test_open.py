@@ -73,8 +73,12 @@ async def test_an_override_reaches_its_entry(project: str, autojump_clock: trio.
             await app.call("app.orders:create", {"item": "tea"})
 
 
-async def test_what_could_not_be_read_is_told(project: str, autojump_clock: trio.testing.MockClock) -> None:
+def break_a_file(project: str) -> None:
     Path(project, "src", "broken.yaml").write_text("namespace: app.broken\nentries: [\n", encoding="utf-8")
+
+
+async def test_what_could_not_be_read_is_told(project: str, autojump_clock: trio.testing.MockClock) -> None:
+    break_a_file(project)
     async with wippy_trio.open_app(project, environment=seeded_environment(7), env={}) as app:
         [problem] = app.problems
     assert isinstance(problem, ConfigError)
