@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -15,19 +17,24 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.children: list[list] = []
+        self.children: list[list[Any]] = []
         self.times: list[float] = []
         self.now = 0.0
         self.next = 0
-        self.roster: Roster | None = None
+        self._roster: Roster | None = None
 
-    @precondition(lambda self: self.roster is None)
+    @property
+    def roster(self) -> Roster:
+        assert self._roster is not None
+        return self._roster
+
+    @precondition(lambda self: self._roster is None)
     @rule(strategy=st.sampled_from(Strategy), most=st.integers(0, 4), window=st.sampled_from([1.0, 5.0]))
     def begin(self, strategy: Strategy, most: int, window: float) -> None:
         self.strategy, self.most, self.window = strategy, most, window
-        self.roster = Roster(strategy, most, window)
+        self._roster = Roster(strategy, most, window)
 
-    @precondition(lambda self: self.roster is not None)
+    @precondition(lambda self: self._roster is not None)
     @rule(kind=st.sampled_from(Restart), runs=st.booleans())
     def add(self, kind: Restart, runs: bool) -> None:
         name = f"c{self.next}"
@@ -61,7 +68,7 @@ class Model(RuleBasedStateMachine):
         for name in plan.start:
             self.roster.started(name)
 
-    def by_the_book(self, child: list, ending: Ending) -> Plan:
+    def by_the_book(self, child: list[Any], ending: Ending) -> Plan:
         name, kind, _ = child
         child[2] = False
         if kind is Restart.TEMPORARY:
@@ -87,7 +94,7 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def same_children(self) -> None:
-        if self.roster is not None:
+        if self._roster is not None:
             assert self.roster.order() == tuple(child[0] for child in self.children)
             assert all(self.roster.is_live(child[0]) == child[2] for child in self.children)
 

@@ -118,14 +118,15 @@ def three(kind: str) -> str:
 
 
 def tree_of(running: Any) -> Tree:
-    return running.runtime.resources.get("app:pool", Tree)
+    tree: Tree = running.runtime.resources.get("app:pool", Tree)
+    return tree
 
 
 def pids(tree: Tree) -> dict[str, str | None]:
     return {row["id"]: row.get("pid") for row in tree.which_children()}
 
 
-def end(running: Any, pid: str, how: str) -> None:
+def end(running: Any, pid: str | None, how: str) -> None:
     if how == "terminate":
         running.runtime.processes.find(pid).terminate_now(terminated())
     else:
