@@ -128,13 +128,18 @@ class Permission:
 
 @attrs.frozen(slots=True)
 class Operation:
-    """One operation of a module; `handler(call, *args)`."""
+    """One operation of a module; `handler(call, *args)`.
+
+    `begin(call, command, args)` may take a waiting operation without a task of its own: it returns True when it did,
+    and answers by `LuaActor.answer` when it is done. Only for what is called very often.
+    """
 
     name: str
     mode: Mode
     handler: Callable[..., Any]
     permission: Permission | None = None
     workflow: WorkflowRule = WorkflowRule.FORBIDDEN
+    begin: Callable[[Any, int, list[Any]], bool] | None = None
 
 
 class Module:
@@ -168,11 +173,16 @@ class Module:
         self.operations: dict[str, Operation] = {}
 
     def _declare(
-        self, name: str, mode: Mode, permission: Permission | None, workflow: WorkflowRule
+        self,
+        name: str,
+        mode: Mode,
+        permission: Permission | None,
+        workflow: WorkflowRule,
+        begin: Callable[[Any, int, list[Any]], bool] | None = None,
     ) -> Callable[[F], F]:
         def decorate(handler: F) -> F:
             assert name not in self.operations, name
-            self.operations[name] = Operation(name, mode, handler, permission, workflow)
+            self.operations[name] = Operation(name, mode, handler, permission, workflow, begin)
             return handler
 
         return decorate
@@ -188,7 +198,12 @@ class Module:
         return self._declare(name, Mode.RAW, None, workflow)
 
     def waiting(
-        self, name: str, *, permission: Permission | None = None, workflow: WorkflowRule = WorkflowRule.FORBIDDEN
+        self,
+        name: str,
+        *,
+        permission: Permission | None = None,
+        workflow: WorkflowRule = WorkflowRule.FORBIDDEN,
+        begin: Callable[[Any, int, list[Any]], bool] | None = None,
     ) -> Callable[[F], F]:
         """Declare an async function; the Lua task parks until it has answered."""
-        return self._declare(name, Mode.WAITING, permission, workflow)
+        return self._declare(name, Mode.WAITING, permission, workflow, begin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -38,6 +38,18 @@ class Outcome:
         return Packed(self.data)
 
 
+class Cancellable(Protocol):
+    """A command that can be cancelled: its task's scope, or a call without a task."""
+
+    def cancel(self) -> None: ...
+
+
+class Child(Protocol):
+    """A call that ends with the actor that made it."""
+
+    def abandon(self) -> None: ...
+
+
 class LuaActor:
     """One actor in a shard: a process, or a worker of a function pool. Implements `module.Call`.
 
@@ -51,11 +63,13 @@ class LuaActor:
         "_over",
         "_parked",
         "actor_id",
+        "children",
         "commands",
         "early",
         "frame",
         "nursery",
         "on_end",
+        "owner",
         "pid",
         "room",
         "shard",
@@ -68,7 +82,11 @@ class LuaActor:
         self.frame: Frame = EMPTY_FRAME
         self.nursery: trio.Nursery | None = None
         self.on_end: Callable[[Outcome], None] | None = None
-        self.commands: dict[int, trio.CancelScope] = {}
+        self.commands: dict[int, Cancellable] = {}
+        #: Calls begun without a task of their own, by command: they end with this actor.
+        self.children: dict[int, Child] = {}
+        #: Starts the task that holds this actor, at its first need of a nursery; None where there is one.
+        self.owner: Callable[[], None] | None = None
         self.room: dict[int, trio.Event] = {}
         self.early: list[Callable[[trio.Nursery], None]] = []
         self._handles: dict[int, tuple[str, object, Close | None]] = {}
@@ -120,6 +138,9 @@ class LuaActor:
     def finish_now(self) -> None:
         """The call or process is over: `hold` returns, nobody waits for room any longer."""
         self._over = True
+        while self.children:
+            _, child = self.children.popitem()
+            child.abandon()
         room, self.room = self.room, {}
         for event in room.values():
             event.set()
@@ -139,6 +160,16 @@ class LuaActor:
         else:
             self.early.append(start)
             self._unpark()
+            owner, self.owner = self.owner, None
+            if owner is not None:
+                owner()
+
+    def answer(self, command: int, status: int, data: bytes) -> None:
+        """The result of a command that has no task: status 0 and a list of values, or 1 and an error."""
+        self.commands.pop(command, None)
+        self.children.pop(command, None)
+        self.shard.enter(self, self.shard.vm.resolve, command, status, data)
+        self.shard.wake()
 
     @property
     def runtime(self) -> Runtime:

@@ -90,11 +90,19 @@ class Shard:
         """Make sure the VM knows the unit (and those it imports); returns its number.
 
         Raises:
-            InvalidError: the source does not compile.
+            InternalError: the source does not compile.
+            UnavailableError: it does not fit into the VM's memory.
         """
+        try:
+            return self._ensure(unit)
+        except MemoryError as problem:
+            message = f"{unit.name}: {_MEMORY}"
+            raise UnavailableError(message) from problem
+
+    def _ensure(self, unit: Unit) -> int:
         if unit.number not in self._units:
             for imported in unit.imports.values():
-                self.ensure(imported)
+                self._ensure(imported)
             for name in unit.modules.values():
                 self._need_module(self.vm, name)
             aliases = {alias: imported.number for alias, imported in unit.imports.items()}
@@ -132,8 +140,10 @@ class Shard:
             return function(actor.actor_id, *args)
         except (LuaMemoryError, LupaError, MemoryError) as problem:
             error = InternalError(f"{_MEMORY} ({problem})") if _is_memory(problem) else InternalError(str(problem))
+            data = pack([error])
             try:
-                self.vm.fail(actor.actor_id, pack([error]))
+                if not self.vm.fail(actor.actor_id, data) and self.actors.pop(actor.actor_id, None) is actor:
+                    _end(actor, data)  # it did not even come to be
             except (LuaMemoryError, LupaError, MemoryError):
                 self._broken = problem
             self.wake()
@@ -195,8 +205,19 @@ class Shard:
         return bool(result[0])
 
     def _issue(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
+        if operation.begin is not None and self._begun(actor, operation, command, data):
+            return
         scope = actor.commands[command] = trio.CancelScope()  # there before the task: it may be cancelled at once
         actor.in_nursery(lambda nursery: nursery.start_soon(self._serve, actor, operation, (command, data), scope))
+
+    def _begun(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> bool:
+        """Whether the operation was taken without a task of its own (or refused at once)."""
+        assert operation.begin is not None
+        try:
+            return operation.begin(actor, command, self._arguments(actor, operation, data))
+        except Exception as problem:  # noqa: BLE001 - becomes Lua's error, or a logged crash
+            actor.answer(command, *self._failure(actor, operation, problem))
+            return True
 
     def _collapse(self, problem: BaseException) -> None:
         """The kernel itself failed (memory): every actor of the shard ends, the VM is made anew."""
@@ -207,8 +228,7 @@ class Shard:
         self.vm = self._new_vm()
         data = pack([error])
         for actor in ended:
-            if actor.on_end is not None:
-                actor.on_end(Outcome(ok=False, data=data))
+            _end(actor, data)
 
     # operations ------------------------------------------------------------------------------------------------
     def _host(self, op: int, number: int = 0, *args: Any) -> object:
@@ -282,6 +302,11 @@ class Shard:
         self.runtime.log.error("internal error in an operation", operation=operation.name, pid=actor.pid, trace=trace)
         error = InternalError(f"internal error in {operation.name}: {type(problem).__name__}: {problem}")
         return 2, pack(error)
+
+
+def _end(actor: LuaActor, data: bytes) -> None:
+    if actor.on_end is not None:
+        actor.on_end(Outcome(ok=False, data=data))
 
 
 def _is_memory(problem: BaseException) -> bool:

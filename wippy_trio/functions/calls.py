@@ -17,6 +17,7 @@ from wippy_trio.functions.intercept import Interceptor, Next, retry
 from wippy_trio.functions.pools import FunctionPool, PoolSettings
 
 if TYPE_CHECKING:
+    from wippy_trio.actors.actor import LuaActor
     from wippy_trio.actors.engine import Engine
     from wippy_trio.actors.shard import Shard
     from wippy_trio.actors.topology import Topology
@@ -91,6 +92,16 @@ class FunctionCalls:
         packed = await self.call_packed(id, pack_list(args), frame, options)
         values = unpack(packed.data)
         return values[0] if values else None
+
+    def begin(self, id: EntryId, data: bytes, caller: LuaActor, command: int) -> bool:
+        """Start a call without a task of its own; its pool answers `command` of `caller`.
+
+        False when it has to take the long way: options, interceptors, a queue before the workers, or no such function.
+        """
+        pool = self._pools.get(id)
+        if pool is None or pool.entry.meta.get("options"):
+            return False
+        return pool.begin(data, caller, command)
 
     async def call_packed(
         self,

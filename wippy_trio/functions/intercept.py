@@ -17,7 +17,7 @@ from wippy_trio.core.units import parse_duration_s
 if TYPE_CHECKING:
     from determinism.seams import Environment
 
-__all__ = ["Interceptor", "Next", "RetryPolicy", "retry"]
+__all__ = ["Interceptor", "Next", "RetryPolicy", "option_s", "retry"]
 
 Next = Callable[[Frame], Awaitable[Packed]]
 Interceptor = Callable[[Next, Frame], Awaitable[Packed]]
@@ -48,36 +48,62 @@ class RetryPolicy:
             return None
         return cls(
             min(int(attempts), _MAX_ATTEMPTS),
-            _seconds(fields.get("initial_delay"), 0.1),
-            _seconds(fields.get("max_delay"), 10.0),
-            float(fields.get("backoff_factor") or 2.0),
-            float(fields.get("jitter", 0.1)),
-            frozenset(fields.get("retry_kinds") or ()),
-            frozenset(fields.get("skip_kinds") or ()),
+            _delay_s(fields, "initial_delay", 0.1),
+            _delay_s(fields, "max_delay", 10.0),
+            _number(fields, "backoff_factor") or 2.0,
+            _number(fields, "jitter", 0.1),
+            _kinds(fields, "retry_kinds"),
+            _kinds(fields, "skip_kinds"),
         )
 
     def applies(self, error: LuaError) -> bool:
         """Whether such an error is worth another try."""
         if error.retryable is False or error.kind in self.skip_kinds:
             return False
-        return error.kind in self.retry_kinds or error.kind not in _NOT_RETRIED
+        if self.retry_kinds:
+            return error.kind in self.retry_kinds
+        return error.kind not in _NOT_RETRIED
 
     def delay_s(self, attempt: int, draw: float) -> float:
         """Wait before attempt number `attempt` + 1; `draw` in [0, 1) gives the jitter."""
-        delay = min(self.initial_delay_s * self.backoff_factor**attempt, self.max_delay_s)
-        return delay * (1 + self.jitter * (2 * draw - 1))
+        delay = min(self.initial_delay_s * self.backoff_factor ** min(attempt, 64), self.max_delay_s)
+        return max(delay * (1 + self.jitter * (2 * draw - 1)), 0.0)
 
 
-def _seconds(value: object, default: float) -> float:
-    if value is None:
-        return default
-    if isinstance(value, (int, float)):
+def option_s(value: object, name: str) -> float:
+    """A duration among call options, in seconds: a number means milliseconds, a text like `10s` says its unit.
+
+    Raises:
+        InvalidError: it is neither.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value / 1000
     try:
-        return parse_duration_s(str(value))
+        return parse_duration_s(value if isinstance(value, str) else "")
     except ValueError as problem:
-        message = f"invalid retry delay {value!r}: {problem}"
-        raise InvalidError(message) from problem
+        message = f"invalid call option {name}: {problem}"
+        raise InvalidError(message, retryable=False) from problem
+
+
+def _delay_s(fields: Mapping[str, Any], key: str, default: float) -> float:
+    value = fields.get(key)
+    return (default if value is None else option_s(value, f"retry.{key}")) or default
+
+
+def _number(fields: Mapping[str, Any], key: str, default: float = 0.0) -> float:
+    value = fields.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        message = f"invalid call option retry.{key}: not a number of at least 0"
+        raise InvalidError(message, retryable=False)
+    return float(value)
+
+
+def _kinds(fields: Mapping[str, Any], key: str) -> frozenset[str]:
+    value = fields.get(key) or ()
+    if not isinstance(value, (list, tuple)):
+        message = f"invalid call option retry.{key}: not a list of error kinds"
+        raise InvalidError(message, retryable=False)
+    return frozenset(str(item) for item in value)
 
 
 def retry(environment: Environment) -> Interceptor:

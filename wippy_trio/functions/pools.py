@@ -78,7 +78,19 @@ def _count(entry: Entry, pool: Mapping[str, Any], key: str) -> int:
 class _Worker:
     """One warm actor."""
 
-    __slots__ = ("actor", "data", "done", "idle_since_s", "ok", "topology")
+    __slots__ = (
+        "_answer",
+        "_caller",
+        "_command",
+        "_held",
+        "_scope",
+        "actor",
+        "data",
+        "done",
+        "idle_since_s",
+        "ok",
+        "topology",
+    )
 
     def __init__(self, actor: LuaActor, topology: Topology) -> None:
         self.actor = actor
@@ -87,11 +99,82 @@ class _Worker:
         self.ok = False
         self.data = b""
         self.idle_since_s = 0.0
+        self._answer: Callable[[_Worker], None] | None = None
+        self._caller: LuaActor | None = None
+        self._command = 0
+        self._scope: trio.CancelScope | None = None
+        self._held = False
         actor.on_end = self._end
 
     def _end(self, outcome: Outcome) -> None:
         self.ok, self.data, self.done = outcome.ok, outcome.data, True
         self.actor.finish_now()
+        if self._answer is not None and self._scope is None:
+            self._finish()
+
+    # The short way: a call without a task of its own, until it needs a nursery. --------------------------------------
+    def begin(self, pid: str, data: bytes, caller: LuaActor, command: int, answer: Callable[[_Worker], None]) -> None:
+        """Start a call that answers `command` of `caller`; `answer` gets the worker back when it is over."""
+        actor = self.actor
+        self.done, self._answer, self._caller, self._command = False, answer, caller, command
+        self._scope, self._held = None, False
+        actor.begin_now()
+        actor.owner = self._hold_from_now
+        caller.commands[command] = self
+        caller.children[command] = self
+        self.topology.enter(pid, self)
+        actor.shard.enter(actor, actor.shard.vm.call, pid.encode(), data, actor.guarded)
+        actor.shard.wake()
+
+    def _hold_from_now(self) -> None:
+        """The call waits for the host: from here on a task in the caller's nursery holds it."""
+        caller = self._caller
+        assert caller is not None
+        scope = self._scope = trio.CancelScope()
+        caller.in_nursery(lambda nursery: nursery.start_soon(self._hold, scope))
+
+    async def _hold(self, scope: trio.CancelScope) -> None:
+        if scope is not self._scope:
+            return  # cancelled before this task began
+        self._held = True
+        try:
+            with scope:
+                await self.actor.hold()
+        finally:
+            self.terminate_now(CanceledError("function call canceled"))
+            if self.actor.holds_resources:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + _RELEASE_S):
+                    await self.actor.release()
+            self._finish()
+
+    def cancel(self) -> None:
+        """The caller cancelled the call."""
+        if self._scope is not None and self._held:
+            self._scope.cancel()
+        else:
+            self._scope = None  # a task that was asked for and has not begun finds nothing to hold
+            self.terminate_now(LuaError("operation canceled", kind="Canceled", retryable=False))
+
+    def abandon(self) -> None:
+        """The caller is over."""
+        self.cancel()
+
+    def _finish(self) -> None:
+        answer, self._answer = self._answer, None
+        caller, self._caller = self._caller, None
+        self.actor.owner = None
+        if answer is None or caller is None:
+            return
+        data, command = self.data, self._command
+        value, error = (None, None) if self.ok else result_of(data, ok=False)
+        self.topology.leave(self.actor.pid, value, error)
+        if self.actor.holds_resources:  # rare: handles of a call that never waited
+            self.actor.shard.engine.start_soon(self.actor.release)
+        answer(self)
+        # An outcome is a list of one value; an error is answered by the value itself.
+        caller.answer(command, 0 if self.ok else 1, data if self.ok else data[1:])
+
+    # The long way ----------------------------------------------------------------------------------------------------
 
     # Participant: a running call has a PID like any process.
     def deliver_now(self, topic: str, source: str, data: bytes) -> int:
@@ -158,6 +241,7 @@ class FunctionPool:
         self._method = str(entry.data.get("method") or "main").encode()
         self._unit: Unit | None = None
         self._closed = False
+        self._pid_prefix = str(Pid(engine.runtime.node, str(entry.id), ""))[:-1]
 
     @property
     def busy_count(self) -> int:
@@ -169,6 +253,27 @@ class FunctionPool:
         """Warm workers that wait for a call."""
         return len(self._idle)
 
+    def begin(self, data: bytes, caller: LuaActor, command: int) -> bool:
+        """Start a call without a task of its own; False when all workers are busy and it has to wait its turn."""
+        if self.settings.kind != "inline" and self._busy_count >= self.settings.size:
+            return False
+        worker = self._worker()
+        self._busy_count += 1
+        pid = self._pid()
+        frame = caller.frame
+        actor = worker.actor
+        actor.pid = pid
+        actor.frame = Frame(self.entry.id, pid, frame.actor, frame.scope, frame.values)
+        worker.begin(pid, data, caller, command, self._give_back)
+        return True
+
+    def _give_back(self, worker: _Worker) -> None:
+        self._keep(worker)
+        self._release()
+
+    def _pid(self) -> str:
+        return f"{self._pid_prefix}{self._engine.environment.ids.unique()}}}"
+
     async def call(self, data: bytes, frame: Frame) -> Packed:
         """Run the function with encoded arguments; the result is an encoded list of one value.
 
@@ -178,8 +283,7 @@ class FunctionPool:
         await self._acquire()
         try:
             worker = self._worker()
-            host = f"{self.entry.id}"
-            pid = str(Pid(self._engine.runtime.node, host, self._engine.environment.ids.unique()))
+            pid = self._pid()
             result = await worker.run(pid, data, attrs.evolve(frame, entry=self.entry.id, pid=pid))
         except BaseException as problem:
             # A Lua error leaves the worker usable; a kill or a cancellation has ended it.

@@ -3,6 +3,7 @@ local sys, K = ...
 local type, next, error = type, next, error
 local call_op, async_op = sys.waiting("funcs.call"), sys.async("funcs.call")
 local check_op = sys.immediate("funcs.check")
+local encode = sys.encode_message -- arguments cross to another actor: one encoded list
 
 -- futures: shared with contract through sys.future ---------------------------------------------------------------------
 local future = {}
@@ -89,14 +90,14 @@ local M = {}
 function M.call(target, ...)
   local err = bad_target(target)
   if err then return nil, err end
-  return call_op(false, nil, nil, target, ...)
+  return call_op(false, nil, nil, target, encode(...))
 end
 function M.async(target, ...)
   local err = bad_target(target)
   if err then return nil, err end
   local _, denied = check_op("funcs.call", target)
   if denied then return nil, denied end
-  return new_future(async_op(false, nil, nil, target, ...))
+  return new_future(async_op(false, nil, nil, target, encode(...)))
 end
 
 local methods = {}
@@ -146,13 +147,13 @@ end
 function methods.call(e, target, ...)
   local err = bad_target(target)
   if err then return nil, err end
-  return call_op(e, e.actor_value, e.scope_value, target, ...)
+  return call_op(e, e.actor_value, e.scope_value, target, encode(...))
 end
 function methods.async(e, target, ...)
   local err = bad_target(target)
   if err then return nil, err end
   local _, denied = check_op("funcs.call", target)
   if denied then return nil, denied end
-  return new_future(async_op(e, e.actor_value, e.scope_value, target, ...))
+  return new_future(async_op(e, e.actor_value, e.scope_value, target, encode(...)))
 end
 return M

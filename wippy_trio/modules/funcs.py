@@ -6,7 +6,8 @@ from typing import Any
 
 import trio
 
-from sandbox.values import Packed, as_text, pack_list
+from sandbox.values import Packed, as_bytes, as_text
+from wippy_trio.actors.actor import LuaActor
 from wippy_trio.core.errors import InvalidError
 from wippy_trio.core.units import parse_duration_s
 from wippy_trio.functions.frames import derived_frame
@@ -41,15 +42,25 @@ async def sleep(call: Call, duration: Any) -> bool:
     return True
 
 
+def begin_call(call: LuaActor, command: int, values: list[Any]) -> bool:
+    """The short way: no builder, no options, a free worker. The call needs no task of its own (`Operation.begin`)."""
+    executor, actor, scope, target, args = values
+    if executor is not False or actor is not None or scope is not None:
+        return False
+    started: bool = call.runtime.functions.begin(function_id(target), as_bytes(args), call, command)
+    return started
+
+
 @MODULE.waiting(
     "funcs.call",
     permission=Permission("funcs.call", resource=3, message="not allowed to call function: {resource}"),
     workflow=WorkflowRule.RECORDED,
+    begin=begin_call,
 )
-async def call_function(call: Call, executor: Any, actor: Any, scope: Any, target: str, *args: Any) -> Packed:
-    """Call and wait; `executor` carries context values and options."""
+async def call_function(call: Call, executor: Any, actor: Any, scope: Any, target: str, args: str | bytes) -> Packed:
+    """Call and wait; `executor` carries context values and options, `args` is the encoded list of arguments."""
     id_ = function_id(target)
     frame, fields = derived_frame(call, executor, actor, scope)
     options = fields.get("options") or {}
-    result: Packed = await call.runtime.functions.call_packed(id_, pack_list(args), frame, options)
+    result: Packed = await call.runtime.functions.call_packed(id_, as_bytes(args), frame, options)
     return result
