@@ -58,6 +58,7 @@ def init_app(request: InitRequest) -> list[str]:
     if template != _NO_TEMPLATE:
         folder = files("wippy_trio.cli") / "templates"
         planned |= _files_of(folder / "common", root, source) | _files_of(folder / template, root, source)
+    planned = {posixpath.normpath(path): content for path, content in planned.items()}
     there = sorted(path for path in planned if disk.exists(path))
     if there:
         raise AlreadyExistsError(f"{', '.join(there)}: there already; nothing was written")

@@ -28,6 +28,9 @@ __all__ = ["Body", "Session", "load_session", "run_session"]
 Body = Callable[[App], Awaitable[int]]
 
 _FORCED = 1
+_SHUTDOWN_S = 30.0
+#: Time beyond the limit for what ends by being cancelled.
+_GRACE_S = 0.5
 
 
 @attrs.frozen(slots=True)
@@ -145,7 +148,7 @@ class _Stop:
             task_status.started()
             async for _ in received:
                 if self._asked:
-                    _leave_now()
+                    _leave_now("stopped at once")
                 self._asked = True
                 if self.app is None:
                     self.boot.cancel()
@@ -153,10 +156,10 @@ class _Stop:
                     self.app.request_exit(0)
 
 
-def _leave_now() -> None:
-    """Leave without another step: someone asked twice."""
+def _leave_now(why: str) -> None:
+    """Leave without another step."""
     try:
-        click.echo("stopped at once", err=True)
+        click.echo(why, err=True)
         sys.stdout.flush()
     finally:
         os._exit(_FORCED)
@@ -180,6 +183,7 @@ async def _main(session: Session, logging: Logging, body: Body | None) -> int:
                 gc.freeze()  # what the start made stays for good
                 gc.enable()  # __main__ switched it off
                 _announce(app, session, serving=body is None)
+                nursery.start_soon(_limit, app)
                 if body is not None:
                     nursery.start_soon(_drive, app, body)
                 await app.exit_requested.wait()
@@ -187,6 +191,14 @@ async def _main(session: Session, logging: Logging, body: Body | None) -> int:
             code = app.exit_code
         nursery.cancel_scope.cancel()
     return code
+
+
+async def _limit(app: App) -> None:
+    """End a stop that takes longer than `shutdown.timeout`: services have limits of their own, and they add up."""
+    await app.exit_requested.wait()
+    limit_s = app.config.get_duration_s("shutdown.timeout", _SHUTDOWN_S)
+    await trio.sleep(limit_s + _GRACE_S)
+    _leave_now(f"not everything stopped within {limit_s:g} s (shutdown.timeout)")
 
 
 async def _drive(app: App, body: Body) -> None:
