@@ -16,7 +16,14 @@ import trio
 
 from determinism.seams import Environment
 from wippy_trio.actors.restart import Lifecycle
-from wippy_trio.core.errors import CanceledError, LuaError, NotFoundError, TimeoutExpiredError, UnavailableError
+from wippy_trio.core.errors import (
+    CanceledError,
+    InternalError,
+    LuaError,
+    NotFoundError,
+    TimeoutExpiredError,
+    UnavailableError,
+)
 from wippy_trio.core.ids import EntryId
 
 __all__ = ["Service", "ServiceState", "Supervisor", "only_error"]
@@ -59,7 +66,8 @@ class Service:
     failures: int = 0
     restarts: int = 0
     error: BaseException | None = None
-    started_s: float = 0.0
+    started_s: float | None = None
+    changed_s: float | None = None
     _stop: trio.CancelScope | None = None
     _settled: trio.Event = attrs.field(factory=trio.Event)
     _gone: trio.Event | None = None
@@ -109,15 +117,27 @@ class Supervisor:
     async def start_wanted(self) -> list[tuple[EntryId, LuaError]]:
         """Start every service with auto_start that does not run, dependencies first; returns what failed."""
         failed: list[tuple[EntryId, LuaError]] = []
+        depth: dict[EntryId, int] = {}
         for id_ in self.order(item.id for item in self.all() if item.lifecycle.auto_start):
             service = self._services[id_]
-            if service.desired is ServiceState.RUNNING or service.state is ServiceState.EXITED:
-                continue
+            depth[id_] = 1 + max((depth.get(need, 0) for need in self._needs(service)), default=0)
+
+        async def attempt(id_: EntryId) -> None:
             try:
                 await self.start(id_)
             except LuaError as problem:
                 failed.append((id_, problem))
-        return failed
+
+        for level in range(1, max(depth.values(), default=0) + 1):
+            async with trio.open_nursery() as nursery:
+                for id_ in (id_ for id_, at in depth.items() if at == level):
+                    service = self._services[id_]
+                    if not service.is_wanted() and service.state is not ServiceState.EXITED:
+                        nursery.start_soon(attempt, id_)
+        return sorted(failed, key=lambda item: item[0])
+
+    def _needs(self, service: Service) -> list[EntryId]:
+        return sorted({*service.needs, *service.lifecycle.requires})
 
     def order(self, wanted: Iterable[EntryId]) -> list[EntryId]:
         """`wanted` and what they need, dependencies first, ties by id.
@@ -135,7 +155,7 @@ class Supervisor:
             service = self._services.get(id_)
             if service is None:
                 return
-            for other in sorted({*service.needs, *service.lifecycle.requires}):
+            for other in self._needs(service):
                 visit(other, (*path, id_))
             done[id_] = None
 
@@ -149,7 +169,8 @@ class Supervisor:
         Raises:
             NotFoundError: no such service.
             UnavailableError: a required service does not exist.
-            LuaError: its first start failed (it may still be retried by its policy).
+            LuaError: its first start failed (it may still be retried by its policy); what is no LuaError is an
+                InternalError's cause.
         """
         service = self._services.get(id)
         if service is None:
@@ -164,12 +185,15 @@ class Supervisor:
         if service.desired is not ServiceState.RUNNING:
             assert self._nursery is not None
             service.desired = ServiceState.RUNNING
-            service.failures = 0
+            service.failures, service.error = 0, None
             service._settled, service._gone = trio.Event(), trio.Event()  # noqa: SLF001 - its own record
             self._nursery.start_soon(self._keep, service)
         await service._settled.wait()  # noqa: SLF001
-        if isinstance(service.error, LuaError) and service.state is not ServiceState.RUNNING:
+        if service.error is None or service.state is ServiceState.RUNNING:
+            return
+        if isinstance(service.error, LuaError):
             raise service.error
+        raise InternalError(f"service {id} failed to start: {service.error}") from service.error
 
     async def stop(self, id: EntryId) -> None:
         """Stop a service within its stop time limit; no error when it does not run."""
@@ -192,6 +216,7 @@ class Supervisor:
     # the life of one service -----------------------------------------------------------------------------------
     def _set(self, service: Service, state: ServiceState) -> None:
         service.state = state
+        service.changed_s = self._environment.clock.monotonic_s()
         self._report(service)
 
     async def _keep(self, service: Service) -> None:
@@ -207,9 +232,7 @@ class Supervisor:
                     service.desired = ServiceState.STOPPED
                     self._set(service, ServiceState.EXITED)
                     return
-                lasted_s = self._environment.clock.monotonic_s() - service.started_s
-                stable = service.started_s > 0 and lasted_s >= service.lifecycle.stable_threshold_s
-                service.failures = 1 if stable else service.failures + 1
+                service.failures = 1 if self._was_stable(service) else service.failures + 1
                 self._set(service, ServiceState.FAILED)
                 service._settled.set()  # noqa: SLF001
                 if service.lifecycle.restart.exhausted(service.failures):
@@ -219,16 +242,22 @@ class Supervisor:
                 with trio.CancelScope() as scope:
                     service._stop = scope  # noqa: SLF001
                     await trio.sleep(delay_s)
-                service.restarts += 1
+                    service.restarts += 1
             self._set(service, ServiceState.STOPPED)
         finally:
             service._settled.set()  # noqa: SLF001
             if service._gone is not None:  # noqa: SLF001
                 service._gone.set()  # noqa: SLF001
 
+    def _was_stable(self, service: Service) -> bool:
+        if service.started_s is None:
+            return False
+        lasted_s = self._environment.clock.monotonic_s() - service.started_s
+        return lasted_s >= service.lifecycle.stable_threshold_s
+
     async def _once(self, service: Service) -> BaseException | None:
         """One life; None when it ended in peace."""
-        service.started_s = 0.0
+        service.started_s = None
         limit_s = service.lifecycle.start_timeout_s
         try:
             with trio.CancelScope(deadline=trio.current_time() + limit_s) as scope:

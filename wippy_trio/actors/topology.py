@@ -7,7 +7,7 @@ concepts/process-model, lua/core/process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -28,6 +28,14 @@ class Participant(Protocol):
 
     def event_now(self, event: dict[str, Any]) -> None: ...
     def terminate_now(self, error: LuaError) -> None: ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A participant whose mailbox may be full."""
+
+    async def wait_room(self) -> None:
+        """Returns when there may be room, or nobody is left to have any."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -117,10 +125,11 @@ class Topology:
 
     def unmonitor(self, watcher: str, target: str) -> None:
         """Stop watching; no error when there was no watch."""
-        for known, key in ((self._relations.get(target), watcher), (self._relations.get(watcher), target)):
-            if known is not None:
-                known.monitors.pop(key, None)
-                known.watching.pop(key, None)
+        watched, watching = self._relations.get(target), self._relations.get(watcher)
+        if watched is not None:
+            watched.monitors.pop(watcher, None)
+        if watching is not None:
+            watching.watching.pop(target, None)
 
     def link(self, one: str, other: str) -> None:
         """Each gets LINK_DOWN (or dies with the other) when the other ends with an error; idempotent.
@@ -204,14 +213,38 @@ class Topology:
             NotFoundError: an unknown name, or a PID of this node that is gone (tests/app process/cancel_delivery).
             UnavailableError: the mailbox is full (retryable).
         """
+        if not self.offer(destination, topic, source, data):
+            message = f"mailbox is full: {destination}"
+            raise UnavailableError(message)
+
+    def offer(self, destination: str, topic: str, source: str, data: bytes) -> bool:
+        """Like `send`; False when the mailbox is full."""
         participant = self._live.get(self.resolve(destination))
         state = 1 if participant is None else participant.deliver_now(topic, source, data)
         if state == 1:
             message = f"process not found: {destination}"
             raise NotFoundError(message)
-        if state == 2:
-            message = f"mailbox is full: {destination}"
-            raise UnavailableError(message)
+        return state == 0
+
+    async def send_waiting(self, destination: str, topic: str, source: str, data: bytes) -> None:
+        """Like `send`, waiting for room while the mailbox is full.
+
+        Raises:
+            NotFoundError: as `send`, also when the process ends meanwhile.
+            UnavailableError: the mailbox is full and the sender's own: it would wait for itself.
+        """
+        while not self.offer(destination, topic, source, data):
+            pid = self.resolve(destination)
+            full: object = self._live.get(pid)
+            if pid == source or not isinstance(full, Bounded):
+                message = f"mailbox is full: {destination}"
+                raise UnavailableError(message)
+            await full.wait_room()
+
+    def is_watched(self, pid: str) -> bool:
+        """Whether somebody will be told what the process ends with."""
+        relations = self._relations.get(pid)
+        return relations is not None and bool(relations.monitors or relations.watchers)
 
     def cancel(self, target: str, source: str, reason: str) -> None:
         """Ask a process to stop: it gets a CANCEL event."""

@@ -2,6 +2,7 @@
 local sys, K = ...
 local type, error, select, next, sbyte, tostring = type, error, select, next, string.byte, tostring
 local spawn_op, send_op = sys.immediate("process.spawn"), sys.immediate("process.send")
+local send_waiting_op, isyieldable = sys.waiting("process.send_waiting"), coroutine.isyieldable
 local exec_op, upgrade_op = sys.waiting("process.exec"), sys.waiting("process.upgrade")
 local checked_op = sys.immediate("process.check")
 local current = sys.current
@@ -14,6 +15,8 @@ function M.pid() return current().pid end
 
 local function invalid(message) return nil, sys.error("Invalid", message, false) end
 
+local function mailbox_full(destination) return nil, sys.error("Unavailable", "mailbox is full: " .. destination, true) end
+
 function M.send(...)
   local n = select("#", ...)
   if n < 2 then return invalid("send requires at least destination and topic arguments") end
@@ -24,14 +27,15 @@ function M.send(...)
   if not current().guarded then
     local state = K.send_local(destination, topic, select(3, ...))
     while state == 2 do -- back-pressure: the sender waits for room
-      if not K.wait_room(destination) then
-        return nil, sys.error("Unavailable", "mailbox is full: " .. destination, true)
-      end
+      if not K.wait_room(destination) then return mailbox_full(destination) end
       state = K.send_local(destination, topic, select(3, ...))
     end
     if state == 0 then return true end
   end
-  return send_op(...)
+  local taken, err = send_op(...)
+  if taken ~= false then return taken, err end
+  if not isyieldable() then return mailbox_full(destination) end
+  return send_waiting_op(...)
 end
 
 -- spawn variants -----------------------------------------------------------------------------------------------------
@@ -39,7 +43,10 @@ local function spawn(how, builder, id, host, ...)
   if type(id) ~= "string" or id == "" or type(host) ~= "string" or host == "" then
     return invalid(how .. " requires at least id and host arguments")
   end
-  return spawn_op(how, builder or false, builder and builder.actor_value, builder and builder.scope_value, id, host, ...)
+  local pid, err =
+    spawn_op(how, builder or false, builder and builder.actor_value, builder and builder.scope_value, id, host, ...)
+  if pid then K.progress() end -- spawning thousands is no runaway: the host bounds how many there are
+  return pid, err
 end
 
 local variants = { "spawn", "spawn_monitored", "spawn_linked", "spawn_linked_monitored" }

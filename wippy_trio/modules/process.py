@@ -52,11 +52,20 @@ def check(call: Call, action: str, resource: str) -> bool:
 
 @MODULE.immediate("process.send", workflow=WorkflowRule.RECORDED)
 def send(call: Call, destination: str, topic: str, *payloads: Any) -> bool:
-    """Send to a PID or name that is not in the sender's VM, or that needs a permission check."""
+    """Send to a PID or name that is not in the sender's VM, or that needs a permission check; False: it is full."""
     topology = call.runtime.processes
     pid = topology.resolve(destination)
     _require(call, "process.send", pid, "not allowed to send to: {}")
-    topology.send(pid, topic, call.pid, pack_list(payloads))
+    return bool(topology.offer(pid, topic, call.pid, pack_list(payloads)))
+
+
+@MODULE.waiting("process.send_waiting", workflow=WorkflowRule.RECORDED)
+async def send_waiting(call: Call, destination: str, topic: str, *payloads: Any) -> bool:
+    """The same, waiting for room in a full mailbox."""
+    topology = call.runtime.processes
+    pid = topology.resolve(destination)
+    _require(call, "process.send", pid, "not allowed to send to: {}")
+    await topology.send_waiting(pid, topic, call.pid, pack_list(payloads))
     return True
 
 

@@ -145,9 +145,9 @@ def _services(call: Call) -> Supervisor:
     return supervisor
 
 
-def _wall_ns(call: Call, monotonic_s: float) -> int:
+def _wall_ns(call: Call, monotonic_s: float | None) -> int:
     """Unix time of a moment of the monotonic clock; 0 for one that never was."""
-    if monotonic_s == 0:
+    if monotonic_s is None:
         return 0
     clock = call.environment.clock
     return clock.wall_ns() - int((clock.monotonic_s() - monotonic_s) * 1e9)
@@ -160,7 +160,7 @@ def _service(call: Call, service: Service) -> dict[str, object]:
         "status": str(service.state),
         "desired": str(service.desired),
         "retry_count": service.failures,
-        "last_update": started_ns,
+        "last_update": _wall_ns(call, service.changed_s),
         "started_at": started_ns,
     }
     if service.error is not None:
@@ -197,7 +197,7 @@ def hosts_list(call: Call) -> list[dict[str, object]]:
             "id": str(id),
             "workers": 1,
             "processes": len(host.processes),
-            "executed": getattr(host, "executed_count", 0),
+            "executed": host.executed_count,
             "stolen": 0,
             "queue_depth": 0,
         }
