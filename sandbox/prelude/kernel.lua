@@ -110,6 +110,14 @@ end
 K.tick = tick
 K.slice_ticks = SLICE_TICKS
 
+-- The actor got something done that is bounded elsewhere (a process of its host's): its time counts anew.
+function K.progress()
+  local a = A
+  a.cpu = 0.0
+  if a.busy then a.busy[cur] = nil end
+  resumed_at = host(0)
+end
+
 -- Work done in C or in the host on behalf of the running actor: `cost` in ticks.
 function K.tick_check(cost)
   local a = A

@@ -127,6 +127,7 @@ class ProcessHost:
         self._shard: Shard | None = None
         self._stopping = False
         self._empty = trio.Event()
+        self._pid_prefix = str(Pid(engine.runtime.node, str(id), ""))[:-1]
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold processes until cancelled; on the way out they are asked to stop, then ended."""
@@ -192,9 +193,9 @@ class ProcessHost:
         if declared is None or declared.kind not in {"process.lua", "function.lua"}:
             raise self.engine.runtime.resources.explain_missing(entry, "factory")
         number = shard.ensure(self.engine.unit(entry))
-        pid = str(Pid(self.engine.runtime.node, str(self.id), self.engine.environment.ids.unique()))
+        pid = f"{self._pid_prefix}{self.engine.environment.ids.unique()}}}"
         actor = shard.new_actor(pid)
-        actor.frame = attrs.evolve(frame, entry=entry, pid=pid)
+        actor.frame = Frame(entry, pid, frame.actor, frame.scope, frame.values, frame.options, frame.extras)
         process = Process(self, entry, actor)
         process.parent = options.parent
         self.processes[pid] = process
