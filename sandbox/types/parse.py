@@ -107,7 +107,7 @@ class Parser(ExprParser):
             raise self.error(f"label '{name}' is already defined in this function", start)
         state.labels.append(name)
         ahead = self.i
-        while self.kinds[ahead] in {";", "::"}:  # empty statements and labels do not count
+        while ahead < len(self.kinds) and self.kinds[ahead] in {";", "::"}:  # empty statements and labels do not count
             ahead += 1 if self.kinds[ahead] == ";" else 3
         last = self.kinds[min(ahead, len(self.kinds) - 1)] in _BLOCK_END - {"until"}
         labels[name] = -1 if last else state.locals  # behind the last statement no local is in scope

@@ -28,6 +28,7 @@ CASES = [
     ("do ::a:: end goto a", 1, 14, "no visible label 'a' for goto"),
     ("goto a local b ::a:: print(b)", 1, 1, "goto 'a' jumps into the scope of a local"),
     ("::a:: do ::a:: end", 1, 10, "label 'a' is already defined in this function"),
+    ("::a::::", 1, 8, "expected the name of a label, got end of file"),
     ("local function f() return ... end", 1, 27, "cannot use '...' outside a function with a '...' parameter"),
     ("local x <static> = 1", 1, 10, "unknown attribute 'static': expected const or close"),
     ('return "a\\q"', 1, 10, "invalid escape sequence '\\q'"),
