@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -15,12 +15,14 @@ from wippy_trio.core.frame import EMPTY_FRAME, Frame
 
 if TYPE_CHECKING:
     from determinism.seams import Environment
+    from wippy_trio.actors.engine import Unit
     from wippy_trio.actors.shard import Shard
     from wippy_trio.runtime import Runtime
 
 __all__ = ["LuaActor", "Outcome", "real_failure"]
 
 Close = Callable[[], object]
+_RELEASE_S = 5.0
 _MAILBOX = 0  # beside the numbers of sources
 
 
@@ -73,6 +75,8 @@ class LuaActor:
         "pid",
         "room",
         "shard",
+        "unit",
+        "upgradable",
     )
 
     def __init__(self, shard: Shard, actor_id: int, pid: str) -> None:
@@ -88,6 +92,9 @@ class LuaActor:
         #: Starts the task that holds this actor, at its first need of a nursery; None where there is one.
         self.owner: Callable[[], None] | None = None
         self.room: dict[int, trio.Event] = {}
+        #: The code of a process, and whether it asked to be told when that is outdated.
+        self.unit: Unit | None = None
+        self.upgradable = False
         self.early: list[Callable[[trio.Nursery], None]] = []
         self._handles: dict[int, tuple[str, object, Close | None]] = {}
         self._next_handle = 0
@@ -138,9 +145,9 @@ class LuaActor:
     def finish_now(self) -> None:
         """The call or process is over: `hold` returns, nobody waits for room any longer."""
         self._over = True
-        while self.children:
-            _, child = self.children.popitem()
-            child.abandon()
+        children, self.children = self.children, {}
+        for child in children.values():
+            self.shard.abandon(child)
         room, self.room = self.room, {}
         for event in room.values():
             event.set()
@@ -205,22 +212,23 @@ class LuaActor:
             raise InvalidError(message)
         return held[1]
 
-    async def release(self) -> None:
-        """Close, newest first, what the actor was handed and did not drop."""
+    def take_closers(self) -> list[Close]:
+        """How to close, newest first, what the actor was handed and did not drop; it has nothing any more."""
+        if not self._handles:
+            return []
         handles, self._handles = self._handles, {}
-        for _, _, close in reversed(handles.values()):
-            if close is None:
-                continue
-            try:
-                result = close()
-                if inspect.isawaitable(result):
-                    await result
-            except Exception as problem:  # noqa: BLE001 - one bad resource must not keep the others open
-                self.runtime.log.warn("closing a resource failed", pid=self.pid, error=str(problem))
+        return [close for _, _, close in reversed(handles.values()) if close is not None]
 
-    @property
-    def holds_resources(self) -> bool:
-        return bool(self._handles)
+    async def release(self, closers: Sequence[Close]) -> None:
+        """Close all of them, whoever cancels, within a few seconds."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _RELEASE_S):
+            for close in closers:
+                try:
+                    result = close()
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception as problem:  # noqa: BLE001 - one bad resource must not keep the others open
+                    self.runtime.log.warn("closing a resource failed", pid=self.pid, error=str(problem))
 
     @property
     def guarded(self) -> bool:

@@ -107,9 +107,8 @@ class Process:
             await actor.hold()
         finally:
             self.terminate_now(CanceledError("process canceled"))
-            if actor.holds_resources:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-                    await actor.release()
+            if closers := actor.take_closers():
+                await actor.release(closers)
 
 
 class ProcessHost:
@@ -192,9 +191,11 @@ class ProcessHost:
         declared = self.engine.entry(entry)
         if declared is None or declared.kind not in {"process.lua", "function.lua"}:
             raise self.engine.runtime.resources.explain_missing(entry, "factory")
-        number = shard.ensure(self.engine.unit(entry))
+        unit = self.engine.unit(entry)
+        number = shard.ensure(unit)
         pid = f"{self._pid_prefix}{self.engine.environment.ids.unique()}}}"
         actor = shard.new_actor(pid)
+        actor.unit = unit
         actor.frame = Frame(entry, pid, frame.actor, frame.scope, frame.values, frame.options, frame.extras)
         process = Process(self, entry, actor)
         process.parent = options.parent

@@ -7,6 +7,7 @@ in the actor's nursery for each command that waits, and hands back the answers. 
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import trio
 from sandbox.errors import ArgumentError, LuaError, Raised
 from sandbox.values import Handle, Multi, Packed, pack, pack_list, unpack
 from sandbox.vm import OP_CANCEL, OP_DRAIN, OP_EXIT, LuaMemoryError, LupaError, Vm
-from wippy_trio.actors.actor import LuaActor, Outcome, real_failure
+from wippy_trio.actors.actor import Child, LuaActor, Outcome, real_failure
 from wippy_trio.core.errors import InternalError, PermissionDeniedError, UnavailableError
 from wippy_trio.module import Mode, Operation, Permission
 
@@ -49,6 +50,7 @@ class Shard:
         self._awake = False
         self._scope = trio.CancelScope()
         self._broken: BaseException | None = None
+        self._abandoned: deque[Child] = deque()
         self._operations: list[Operation] = engine.operations
         self._cpu_s: Callable[[], float] = engine.environment.clock.cpu_s
         self.vm = self._new_vm()
@@ -118,6 +120,14 @@ class Shard:
         self.actors.pop(actor.actor_id, None)
         self.vm.kill(actor.actor_id)
         self.wake()  # whoever waited for room in its mailbox goes on
+
+    def abandon(self, child: Child) -> None:
+        """End a call whose caller is over, and then the calls that it made itself: a long chain, but no deep one."""
+        self._abandoned.append(child)
+        if len(self._abandoned) == 1:
+            while self._abandoned:
+                self._abandoned[0].abandon()
+                self._abandoned.popleft()
 
     def fail(self, actor: LuaActor, error: LuaError) -> None:
         """End an actor with an error, as if its own code had raised it."""

@@ -13,7 +13,7 @@ from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import TimeoutExpiredError
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId
-from wippy_trio.functions.intercept import Interceptor, Next, retry
+from wippy_trio.functions.intercept import Interceptor, Next, option_s, retry
 from wippy_trio.functions.pools import FunctionPool, PoolSettings
 
 if TYPE_CHECKING:
@@ -140,14 +140,15 @@ class FunctionCalls:
         for interceptor in reversed(self.interceptors):
             step = _bind(interceptor, step)
         timeout = frame.options.get("timeout")
-        if isinstance(timeout, (int, float)) and timeout > 0:
-            try:
-                with trio.fail_after(timeout / 1000):
-                    return await step(frame)
-            except trio.TooSlowError:
-                message = f"function call timed out after {timeout} ms: {frame.entry}"
-                raise TimeoutExpiredError(message) from None
-        return await step(frame)
+        timeout_s = 0.0 if timeout is None else option_s(timeout, "timeout")
+        if timeout_s <= 0:
+            return await step(frame)
+        try:
+            with trio.fail_after(timeout_s):
+                return await step(frame)
+        except trio.TooSlowError:
+            message = f"function call timed out after {timeout_s:g} s: {frame.entry}"
+            raise TimeoutExpiredError(message) from None
 
     async def _run_process(self, id: EntryId, data: bytes, frame: Frame) -> Packed:
         host = self._resources.get(self._hosted[id][1], ProcessHost, "host")

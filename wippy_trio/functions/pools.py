@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from sandbox.values import Packed, pack
-from wippy_trio.actors.actor import LuaActor, Outcome
-from wippy_trio.actors.topology import error_data, result_of
+from sandbox.values import Packed
+from wippy_trio.actors.actor import LuaActor
 from wippy_trio.core.entry import Entry
-from wippy_trio.core.errors import CanceledError, InvalidError, LuaError, RateLimitedError
+from wippy_trio.core.errors import InvalidError, LuaError, RateLimitedError
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
+from wippy_trio.functions.worker import Worker
 
 if TYPE_CHECKING:
     from wippy_trio.actors.engine import Engine, Unit
@@ -31,7 +31,6 @@ __all__ = ["FunctionPool", "PoolSettings"]
 
 _KINDS = ("inline", "lazy", "static", "adaptive")
 _IDLE_S = 30.0
-_RELEASE_S = 5.0
 
 
 @attrs.frozen(slots=True)
@@ -75,148 +74,6 @@ def _count(entry: Entry, pool: Mapping[str, Any], key: str) -> int:
     return value
 
 
-class _Worker:
-    """One warm actor."""
-
-    __slots__ = (
-        "_answer",
-        "_caller",
-        "_command",
-        "_held",
-        "_scope",
-        "actor",
-        "data",
-        "done",
-        "idle_since_s",
-        "ok",
-        "topology",
-    )
-
-    def __init__(self, actor: LuaActor, topology: Topology) -> None:
-        self.actor = actor
-        self.topology = topology
-        self.done = False
-        self.ok = False
-        self.data = b""
-        self.idle_since_s = 0.0
-        self._answer: Callable[[_Worker], None] | None = None
-        self._caller: LuaActor | None = None
-        self._command = 0
-        self._scope: trio.CancelScope | None = None
-        self._held = False
-        actor.on_end = self._end
-
-    def _end(self, outcome: Outcome) -> None:
-        self.ok, self.data, self.done = outcome.ok, outcome.data, True
-        self.actor.finish_now()
-        if self._answer is not None and self._scope is None:
-            self._finish()
-
-    # The short way: a call without a task of its own, until it needs a nursery. --------------------------------------
-    def begin(self, pid: str, data: bytes, caller: LuaActor, command: int, answer: Callable[[_Worker], None]) -> None:
-        """Start a call that answers `command` of `caller`; `answer` gets the worker back when it is over."""
-        actor = self.actor
-        self.done, self._answer, self._caller, self._command = False, answer, caller, command
-        self._scope, self._held = None, False
-        actor.begin_now()
-        actor.owner = self._hold_from_now
-        caller.commands[command] = self
-        caller.children[command] = self
-        self.topology.enter(pid, self)
-        actor.shard.enter(actor, actor.shard.vm.call, pid.encode(), data, actor.guarded)
-        actor.shard.wake()
-
-    def _hold_from_now(self) -> None:
-        """The call waits for the host: from here on a task in the caller's nursery holds it."""
-        caller = self._caller
-        assert caller is not None
-        scope = self._scope = trio.CancelScope()
-        caller.in_nursery(lambda nursery: nursery.start_soon(self._hold, scope))
-
-    async def _hold(self, scope: trio.CancelScope) -> None:
-        if scope is not self._scope:
-            return  # cancelled before this task began
-        self._held = True
-        try:
-            with scope:
-                await self.actor.hold()
-        finally:
-            self.terminate_now(CanceledError("function call canceled"))
-            if self.actor.holds_resources:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + _RELEASE_S):
-                    await self.actor.release()
-            self._finish()
-
-    def cancel(self) -> None:
-        """The caller cancelled the call."""
-        if self._scope is not None and self._held:
-            self._scope.cancel()
-        else:
-            self._scope = None  # a task that was asked for and has not begun finds nothing to hold
-            self.terminate_now(LuaError("operation canceled", kind="Canceled", retryable=False))
-
-    def abandon(self) -> None:
-        """The caller is over."""
-        self.cancel()
-
-    def _finish(self) -> None:
-        answer, self._answer = self._answer, None
-        caller, self._caller = self._caller, None
-        self.actor.owner = None
-        if answer is None or caller is None:
-            return
-        data, command = self.data, self._command
-        value, error = (None, None) if self.ok else result_of(data, ok=False)
-        self.topology.leave(self.actor.pid, value, error)
-        if self.actor.holds_resources:  # rare: handles of a call that never waited
-            self.actor.shard.engine.start_soon(self.actor.release)
-        answer(self)
-        # An outcome is a list of one value; an error is answered by the value itself.
-        caller.answer(command, 0 if self.ok else 1, data if self.ok else data[1:])
-
-    # The long way ----------------------------------------------------------------------------------------------------
-
-    # Participant: a running call has a PID like any process.
-    def deliver_now(self, topic: str, source: str, data: bytes) -> int:
-        shard = self.actor.shard
-        state = shard.vm.deliver(self.actor.actor_id, topic.encode(), source.encode(), data)
-        shard.wake()
-        return state
-
-    def event_now(self, event: dict[str, Any]) -> None:
-        shard = self.actor.shard
-        shard.vm.event(self.actor.actor_id, pack(event))
-        shard.wake()
-
-    def terminate_now(self, error: LuaError) -> None:
-        if not self.done:
-            self.actor.shard.kill(self.actor)
-            self._end(Outcome(ok=False, data=error_data(error)))
-
-    async def run(self, pid: str, data: bytes, frame: Frame) -> Packed:
-        """One call; cancelling it ends the worker."""
-        actor = self.actor
-        actor.pid, actor.frame = pid, frame
-        self.done = False
-        actor.begin_now()
-        self.topology.enter(pid, self)
-        try:
-            actor.shard.vm.call(actor.actor_id, pid.encode(), data, actor.guarded)
-            actor.shard.wake()
-            await actor.hold()
-        finally:
-            finished = self.done
-            self.terminate_now(CanceledError("function call canceled"))
-            value, error = (None, None) if finished and self.ok else result_of(self.data, ok=False)
-            self.topology.leave(pid, value, error)
-            if actor.holds_resources:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + _RELEASE_S):
-                    await actor.release()
-        if error is not None:
-            raise error
-        return Packed(self.data)
-
-
 class FunctionPool:
     """The workers of one function entry.
 
@@ -235,12 +92,13 @@ class FunctionPool:
         self._engine = engine
         self._topology = topology
         self._shard = shard
-        self._idle: deque[_Worker] = deque()
+        self._idle: deque[Worker] = deque()
         self._busy_count = 0
         self._waiting: deque[trio.Event] = deque()
         self._method = str(entry.data.get("method") or "main").encode()
         self._unit: Unit | None = None
         self._closed = False
+        self._thinning = False
         self._pid_prefix = str(Pid(engine.runtime.node, str(entry.id), ""))[:-1]
 
     @property
@@ -267,7 +125,7 @@ class FunctionPool:
         worker.begin(pid, data, caller, command, self._give_back)
         return True
 
-    def _give_back(self, worker: _Worker) -> None:
+    def _give_back(self, worker: Worker) -> None:
         self._keep(worker)
         self._release()
 
@@ -284,13 +142,14 @@ class FunctionPool:
         try:
             worker = self._worker()
             pid = self._pid()
-            result = await worker.run(pid, data, attrs.evolve(frame, entry=self.entry.id, pid=pid))
-        except BaseException as problem:
-            # A Lua error leaves the worker usable; a kill or a cancellation has ended it.
-            if isinstance(problem, LuaError) and "worker" in locals():
-                self._keep(worker)
-            raise
-        else:
+            try:
+                result = await worker.run(pid, data, attrs.evolve(frame, entry=self.entry.id, pid=pid))
+            except LuaError:
+                self._keep(worker)  # a failed call leaves the worker usable, unless it was killed
+                raise
+            except BaseException:
+                worker.actor.shard.kill(worker.actor)
+                raise
             self._keep(worker)
             return result
         finally:
@@ -320,7 +179,7 @@ class FunctionPool:
         else:
             self._busy_count -= 1
 
-    def _worker(self) -> _Worker:
+    def _worker(self) -> Worker:
         # Calls that waited while their function was replaced or deleted run what they were made to.
         unit = self._unit if self._closed and self._unit is not None else self._engine.unit(self.entry.id)
         if unit is not self._unit:  # the entry or an import changed: old workers are not used again
@@ -334,24 +193,42 @@ class FunctionPool:
         number = shard.ensure(unit)
         actor = shard.new_actor("")
         limits = self._engine.limits
-        shard.vm.open(actor.actor_id, b"", number, self._method, limits.cpu_s, limits.mailbox_count)
-        return _Worker(actor, self._topology)
+        shard.enter(actor, shard.vm.open, b"", number, self._method, limits.cpu_s, limits.mailbox_count)
+        return Worker(actor, self._topology)
 
-    def _keep(self, worker: _Worker) -> None:
+    def _keep(self, worker: Worker) -> None:
         actor = worker.actor
         if actor.shard.actors.get(actor.actor_id) is not actor:
             return  # killed
         # A closed pool's entry may be gone or another one; its last calls end with their workers.
-        stale = self._closed or self.settings.kind == "inline" or self._engine.unit(self.entry.id) is not self._unit
-        if stale:
+        if self._closed or self.settings.kind == "inline" or not self._is_current():
             actor.shard.kill(actor)
             return
         worker.idle_since_s = self._engine.environment.clock.monotonic_s()
         self._idle.append(worker)
-        if self.settings.kind == "adaptive":
-            while worker.idle_since_s - self._idle[0].idle_since_s > _IDLE_S:
-                old = self._idle.popleft()
-                old.actor.shard.kill(old.actor)
+        if self.settings.kind == "adaptive" and not self._thinning:
+            self._thinning = True
+            self._engine.start_soon(self._thin_out)
+
+    def _is_current(self) -> bool:
+        try:
+            return self._engine.unit(self.entry.id) is self._unit
+        except LuaError:  # an import went away: the next call says so, this one has its result
+            return False
+
+    async def _thin_out(self) -> None:
+        """End workers that have been idle for long, until none is left."""
+        try:
+            while self._idle:
+                oldest = self._idle[0]
+                left_s = oldest.idle_since_s + _IDLE_S - self._engine.environment.clock.monotonic_s()
+                if left_s > 0:
+                    await trio.sleep(left_s)
+                else:
+                    self._idle.popleft()
+                    oldest.actor.shard.kill(oldest.actor)
+        finally:
+            self._thinning = False
 
     def _drop_idle(self) -> None:
         while self._idle:
