@@ -1,7 +1,7 @@
 -- The kernel: many actors in one VM, each with its own environment, tasks (coroutines) and waiting commands.
 -- Loaded once per VM as chunk(K); K.host(op, actor_id, ...) is the one Python function that exists in this VM and never
 -- reaches user code. Python drives: it queues work (start, resolve, deliver, feed, ...) and calls K.run, which runs
--- whatever is ready and returns a flat list of commands. Source: ours (docs/internals/architecture.md).
+-- whatever is ready and returns a flat list of commands. Source: ours (docs/internals/kernel.md).
 -- size: one chunk for the VM; scheduling, delivery and commands share the records of actors as upvalues, for speed.
 local K = ...
 local cocreate, coresume, coyield, costatus = coroutine.create, coroutine.resume, coroutine.yield, coroutine.status

@@ -61,6 +61,17 @@ def test_relative_links_lead_somewhere() -> None:
     assert not broken, "\n".join(broken)
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    files = [*source.modules(), *(p for f in source.PACKAGES for p in sorted((source.ROOT / f).rglob("*.lua")))]
+    missing = [
+        f"{source.shown(path)}: {page}"
+        for path in [*files, *source.modules("tests", "fuzz"), source.ROOT / "Makefile", source.ROOT / "pyproject.toml"]
+        for page in re.findall(r"docs/[a-z/-]+\.md", source.text(path))
+        if not (source.ROOT / page).exists()
+    ]
+    assert not missing, "\n".join(missing)
+
+
 def test_the_readme_is_short_and_true() -> None:
     readme = source.text(source.ROOT / "README.md")
     assert len(readme.splitlines()) <= README_LINES
