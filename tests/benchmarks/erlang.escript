@@ -30,7 +30,24 @@ bench("idle_bytes") ->
     M0 = erlang:memory(total),
     _ = [spawn(fun() -> receive stop -> ok end end) || _ <- lists:seq(1, 10000)],
     (erlang:memory(total) - M0) / 10000;
+bench("ring") ->
+    Me = self(),
+    To = lists:foldl(fun(_, Next) -> spawn(fun() -> hop(Next) end) end, Me, lists:seq(2, 1000)),
+    rate(100000, fun() -> laps(To, 100) end);
+bench("respawn") ->
+    rate(50000, fun() -> respawn(50000) end);
 bench(_) -> 0.
+
+hop(Next) -> receive M -> Next ! M, hop(Next) end.
+
+laps(_, 0) -> ok;
+laps(To, N) -> To ! N, receive N -> ok end, laps(To, N - 1).
+
+respawn(0) -> ok;
+respawn(N) ->
+    {P, R} = spawn_monitor(fun() -> exit(boom) end),
+    receive {'DOWN', R, process, P, boom} -> ok end,
+    respawn(N - 1).
 
 spawn_all(0) -> ok;
 spawn_all(N) ->

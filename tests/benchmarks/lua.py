@@ -87,6 +87,40 @@ ENTRIES = [
           return n
         end""",
     ),
+    _process(
+        "hop",
+        """return function(to)
+          local inbox = process.inbox()
+          while true do
+            local d = inbox:receive():payload():data()
+            process.send(to, "t", d)
+            if d == 0 then return end
+          end
+        end""",
+    ),
+    _process(
+        "ring",
+        """return function(nodes, laps)
+          local inbox, to = process.inbox(), process.pid()
+          for i = 2, nodes do to = process.spawn("app:hop", "app:host", to) end
+          for i = laps, 0, -1 do
+            process.send(to, "t", i)
+            inbox:receive()
+          end
+        end""",
+    ),
+    _process("crash", "return function() error('boom') end"),
+    _process(
+        "respawner",
+        """return function(n)
+          local events = process.events()
+          for i = 1, n do
+            process.spawn_monitored("app:crash", "app:host")
+            events:receive()
+          end
+        end""",
+    ),
+    _process("sleeper", "local time = require('time') return function() time.sleep('1s') end", "time"),
     _entry("echo", "function.lua", source="return function(x) return x end", method="main"),
     _process(
         "caller",
@@ -135,6 +169,35 @@ async def channel_pairs(app: App) -> float:
     return await _rate(app, "app:pairs", 300_000, 300_000)
 
 
+async def ring(app: App) -> float:
+    """Hops per second around a ring of 1,000 actors of one host."""
+    return await _rate(app, "app:ring", 100 * 1000, 1000, 100)
+
+
+async def respawn(app: App) -> float:
+    """Monitored crashes and respawns per second."""
+    return await _rate(app, "app:respawner", 5000, 5000)
+
+
+async def sleepers(app: App) -> float:
+    """Milliseconds over the second that 10,000 sleepers of 1 s take to end, counted from the last one's start."""
+    host = app._host(HOST)
+    for _ in range(10_000):
+        await app.spawn("app:sleeper", HOST)
+    last = time.perf_counter()
+    while host.processes:
+        await trio.sleep(0.002)
+    return (time.perf_counter() - last - 1) * 1000
+
+
+async def idle_100k_mb(app: App) -> float:
+    """Resident megabytes of a node with 100,000 idle processes."""
+    for _ in range(100_000):
+        await app.spawn("app:idle", HOST)
+    await trio.sleep(0.2)
+    return resident_bytes() / 1e6
+
+
 async def idle_bytes(app: App) -> float:
     """Resident bytes per idle process at 10,000."""
     before = resident_bytes()
@@ -158,6 +221,10 @@ BENCHES: dict[str, Bench] = {
     "function_call": function_call,
     "channel_pairs": channel_pairs,
     "idle_bytes": idle_bytes,
+    "ring": ring,
+    "respawn": respawn,
+    "sleepers": sleepers,
+    "idle_100k_mb": idle_100k_mb,
 }
 
 

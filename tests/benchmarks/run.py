@@ -15,8 +15,22 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("spawn_exit", "ping_pong", "fan_in", "function_call", "channel_pairs", "idle_bytes")
-UNITS = {name: "bytes each" if name == "idle_bytes" else "per second" for name in NAMES}
+NAMES = (
+    "spawn_exit",
+    "ping_pong",
+    "fan_in",
+    "ring",
+    "respawn",
+    "function_call",
+    "channel_pairs",
+    "sleepers",
+    "idle_bytes",
+    "idle_100k_mb",
+)
+SMALLER_IS_BETTER = {"sleepers": "ms late", "idle_bytes": "bytes each", "idle_100k_mb": "MB in all"}
+UNITS = {name: SMALLER_IS_BETTER.get(name, "per second") for name in NAMES}
+PLAIN = frozenset({"spawn_exit", "ping_pong", "fan_in", "function_call", "channel_pairs", "idle_bytes"})
+ERLANG = frozenset({"spawn_exit", "ping_pong", "fan_in", "function_call", "idle_bytes", "ring", "respawn"})
 HELLO = """
 namespace: app
 entries:
@@ -45,9 +59,12 @@ def contestants(name: str) -> dict[str, object]:
     """What measures `name`: contestant -> function."""
     found: dict[str, object] = {
         "wippy_trio": lambda: _python(f"from tests.benchmarks import lua; print(lua.run({name!r}))"),
-        "plain trio": lambda: _python(f"from tests.benchmarks import plain_trio; print(plain_trio.run({name!r}))"),
     }
-    if shutil.which("escript") and name != "channel_pairs":
+    if name in PLAIN:
+        found["plain trio"] = lambda: _python(
+            f"from tests.benchmarks import plain_trio; print(plain_trio.run({name!r}))"
+        )
+    if shutil.which("escript") and name in ERLANG:
         script = str(ROOT / "tests" / "benchmarks" / "erlang.escript")
         found["Erlang"] = lambda: float(
             subprocess.run(["escript", script, name], capture_output=True, text=True, check=True).stdout
@@ -56,7 +73,7 @@ def contestants(name: str) -> dict[str, object]:
 
 
 def _best(name: str, values: list[float]) -> float:
-    return min(values) if name == "idle_bytes" else max(values)
+    return min(values) if name in SMALLER_IS_BETTER else max(values)
 
 
 def actors(names: list[str], rounds: int) -> dict[str, dict[str, float]]:
