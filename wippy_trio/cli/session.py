@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import difflib
 import logging as stdlib_logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -16,6 +18,7 @@ import trio
 from determinism.seams import Environment
 from determinism.system import system_environment
 from wippy_trio.app.app import App, open_entries
+from wippy_trio.app.catalogue import KINDS
 from wippy_trio.app.config import Config, ConfigFlags, load_config, load_project, process_environment
 from wippy_trio.cli.options import Logging, Source
 from wippy_trio.core.entry import Entry
@@ -257,5 +260,12 @@ def _placed(problem: BaseException, entries: Iterable[Entry]) -> BaseException:
     if position is not None:
         position = SourcePosition(position.file, position.line, position.column, position.text)
     text = str(cause) if name in str(cause) else f"{name}: {cause}"
-    others = [item for item in waiting if item != name]
-    return ConfigError(text, position, f"refused for the same reason: {', '.join(others)}" if others else "")
+    return ConfigError(text, position, _hint(text, [item for item in waiting if item != name]))
+
+
+def _hint(text: str, others: list[str]) -> str:
+    unknown = re.search(r"unknown entry kind '([^']*)'", text)
+    if unknown:
+        close = difflib.get_close_matches(unknown[1], KINDS, n=1)
+        return f"did you mean '{close[0]}'?" if close else "docs/reference/status.md lists the kinds"
+    return f"refused for the same reason: {', '.join(others)}" if others else ""
