@@ -145,9 +145,10 @@ class LuaActor:
     def finish_now(self) -> None:
         """The call or process is over: `hold` returns, nobody waits for room any longer."""
         self._over = True
-        children, self.children = self.children, {}
-        for child in children.values():
-            self.shard.abandon(child)
+        if self.children:
+            children, self.children = self.children, {}
+            for child in children.values():
+                self.shard.abandon(child)
         room, self.room = self.room, {}
         for event in room.values():
             event.set()
@@ -218,6 +219,15 @@ class LuaActor:
             return []
         handles, self._handles = self._handles, {}
         return [close for _, _, close in reversed(handles.values()) if close is not None]
+
+    def drop_all(self) -> list[Close]:
+        """Cancel all that is waited for, the caller's command too; returns how to close what the actor was handed."""
+        children, self.children = self.children, {}
+        for child in children.values():
+            self.shard.abandon(child)
+        for command in list(self.commands.values()):
+            command.cancel()
+        return self.take_closers()
 
     async def release(self, closers: Sequence[Close]) -> None:
         """Close all of them, whoever cancels, within a few seconds."""
