@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import difflib
+import gc
 import logging as stdlib_logging
 import os
 import re

@@ -160,12 +160,12 @@ def test_an_app_in_another_folder(make_app, program, tmp_path_factory, monkeypat
     [
         (
             "- {name: f, kind: no.such}\n",
-            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'no.such'\n  - {name: f, kind: no.such}\n    ^\n  hint: docs/",
+            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'no.such'\n  - {name: f, kind: no.such}\n    ^\n",
         ),
         (
             "- {name: f, kind: functoin.lua}\n",
-            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'functoin.lua'\n  - {name: f, kind: functoin.lua}\n"
-            "    ^\n  hint: did you mean 'function.lua'?\n",
+            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'functoin.lua'\n"
+            "  - {name: f, kind: functoin.lua}\n    ^\n  hint: did you mean 'function.lua'?\n",
         ),
         (
             "- {name: c, kind: queue.consumer, queue: q}\n",
