@@ -164,8 +164,7 @@ def test_an_app_in_another_folder(make_app, program, tmp_path_factory, monkeypat
         ),
         (
             "- {name: f, kind: functoin.lua}\n",
-            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'functoin.lua'\n"
-            "  - {name: f, kind: functoin.lua}\n    ^\n  hint: did you mean 'function.lua'?\n",
+            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'functoin.lua'\n  - {name: f, kind: functoin.lua}\n    ^\n",
         ),
         (
             "- {name: c, kind: queue.consumer, queue: q}\n",
