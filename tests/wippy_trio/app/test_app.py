@@ -4,6 +4,7 @@ import pytest
 
 from sandbox.errors import LuaError
 from tests.conftest import OpenApp, RunLua
+from wippy_trio.core.events import Event
 from wippy_trio.core.frame import Decision, Frame, SecurityActor
 
 APP = """
@@ -86,3 +87,18 @@ async def test_a_send_inside_the_vm_is_checked_like_any_other(app: OpenApp) -> N
         nobody = Frame(actor=SecurityActor("nobody"), scope=_Nothing())
         assert await running.run("app:speaker", "app:host", to, frame=nobody) == {"kind": "PermissionDenied"}
         assert await running.run("app:speaker", "app:host", to) == {"ok": True}
+
+
+async def test_a_listener_that_fails_is_logged_and_harms_nobody(app: OpenApp, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_event: Event) -> None:
+        raise ValueError("no")
+
+    heard: list[str] = []
+    async with app() as running:
+        with (
+            running.runtime.events.listen("test", "*", fail),
+            running.runtime.events.listen("test", "*", lambda event: heard.append(event.kind)),
+        ):
+            running.runtime.events.publish("test", "first", "/")
+    assert heard == ["first"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["event handler failed"]
