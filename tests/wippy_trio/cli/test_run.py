@@ -155,6 +155,11 @@ def test_an_app_in_another_folder(make_app, program, tmp_path_factory, monkeypat
     assert program("run", "--project", str(path), "hello").out == "hello\n"
 
 
+def test_an_unknown_kind_is_answered_with_the_one_that_was_meant(make_app, program) -> None:
+    make_app("- {name: f, kind: functoin.lua}\n")
+    assert program("run").err.endswith("\n    ^\n  hint: did you mean 'function.lua'?\n")
+
+
 @pytest.mark.parametrize(
     ("entries", "err"),
     [
@@ -164,7 +169,7 @@ def test_an_app_in_another_folder(make_app, program, tmp_path_factory, monkeypat
         ),
         (
             "- {name: f, kind: functoin.lua}\n",
-            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'functoin.lua'\n  - {name: f, kind: functoin.lua}\n    ^\n",
+            "src/_index.yaml:4:3: error: app:f: unknown entry kind 'functoin.lua'\n",
         ),
         (
             "- {name: c, kind: queue.consumer, queue: q}\n",
