@@ -4,8 +4,8 @@
 -- mailbox refuses, and the sender is told.
 local K = ...
 local type, error, setmetatable, select, next, sbyte = type, error, setmetatable, select, next, string.byte
-local tremove, unpack = table.remove, table.unpack
-local INBOX, EVENTS = "@pid/inbox", "@pid/events"
+local sort, rawget = table.sort, rawget
+local INBOX, EVENTS, OUTDATED = "@pid/inbox", "@pid/events", "pid.outdated"
 local actors, current, push = K.actors, K.current, K.push_channel
 
 -- payloads ---------------------------------------------------------------------------------------------------------
@@ -85,12 +85,61 @@ function K.deliver(id, topic, from, data)
   return deliver(a, topic, from, n, t)
 end
 
+-- The OUTDATED event that nobody has taken yet; there is at most one.
+local function find_outdated(a)
+  local sub = a.topics[EVENTS]
+  if sub then
+    local ch = sub.channel
+    for i = ch.bh, ch.bt do
+      local v = ch.buf[i] -- the program may have put something of its own there
+      if type(v) == "table" and rawget(v, "kind") == OUTDATED then return v end
+    end
+  end
+  local pending = a.pending or {}
+  for i = 1, #pending do
+    local v = pending[i][1] == EVENTS and pending[i][4]
+    if type(v) == "table" and rawget(v, "kind") == OUTDATED then return v end
+  end
+end
+
+-- The code of the actor is replaced by what is current: OUTDATED events it has not taken tell nothing any more.
+function K.drop_outdated(a)
+  local pending = a.pending
+  if not pending then return end
+  local kept = {}
+  for i = 1, #pending do
+    local m = pending[i]
+    local v = m[1] == EVENTS and m[4]
+    if type(v) ~= "table" or rawget(v, "kind") ~= OUTDATED then kept[#kept + 1] = m end
+  end
+  a.pending = kept[1] and kept or nil
+end
+
+-- Adds an event's sources to the one that waits.
+local function merge_outdated(a, event)
+  local waiting = find_outdated(a)
+  if not waiting then return false end
+  local known, all = {}, {}
+  for _, list in next, { waiting.sources, event.sources } do
+    for i = 1, #list do
+      if not known[list[i]] then
+        known[list[i]] = true
+        all[#all + 1] = list[i]
+      end
+    end
+  end
+  sort(all)
+  waiting.sources = all
+  return true
+end
+
 -- A lifecycle event (CANCEL, EXIT, LINK_DOWN, OUTDATED): events are never refused, for each is sent once.
 function K.event(id, data)
   local a = actors[id]
   if not a then return 1 end
   local event = K.decode(data)
   event.type = event.kind -- the brief's spelling
+  if event.kind == OUTDATED and merge_outdated(a, event) then return 0 end
   if event.kind == "pid.link.down" and not a.trap_links then
     K.fail(id, K.encode_message(K.new_error("Internal", "linked process failed", nil, { from = event.from })))
     return 0

@@ -134,6 +134,7 @@ function K.upgrade(id, unit, method, args)
       a.pending[#a.pending + 1] = m
     end
   end
+  K.drop_outdated(a) -- the code that it gets now is the newest there is
   a.topics, a.inbox = {}, nil
   K.run_main(a, function()
     local f = K.load_method(a, u, method)

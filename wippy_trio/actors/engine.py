@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from sandbox.types import SourceError, compile_source
+from wippy_trio.actors.outdated import outdated, tell
 from wippy_trio.actors.shard import Shard
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import ConfigError, InvalidError, NotFoundError, SourcePosition
@@ -18,6 +19,7 @@ from wippy_trio.module import Module, Operation
 
 if TYPE_CHECKING:
     from determinism.seams import Environment
+    from wippy_trio.actors.actor import LuaActor
     from wippy_trio.runtime import Runtime
 
 __all__ = ["Engine", "Limits", "Unit"]
@@ -83,6 +85,7 @@ class Engine:
         self._nursery: trio.Nursery | None = None
         self._entries: dict[EntryId, Entry] = {}
         self._units: dict[EntryId, Unit] = {}
+        self._changed: set[EntryId] = set()
         self._next_unit = 0
         self._shards: list[Shard] = []
         self._preludes: dict[str, bytes] = {}
@@ -140,13 +143,17 @@ class Engine:
             InvalidError: no source, or a malformed modules or imports field.
         """
         _compile(entry)
+        before = self._entries.get(entry.id)
         self._entries[entry.id] = entry
-        self._forget(entry.id)
+        if before is None or before.data != entry.data:
+            self._changed.add(entry.id)
+            self._forget(entry.id)
 
     def remove_entry(self, entry: Entry) -> None:
         """Forget a Lua entry, unless another version has taken its place; running actors keep their code."""
         if self._entries.get(entry.id) is entry:
             del self._entries[entry.id]
+            self._changed.add(entry.id)
             self._forget(entry.id)
 
     def _forget(self, id: EntryId) -> None:
@@ -158,6 +165,21 @@ class Engine:
         for other, unit in list(self._units.items()):
             if any(imported.entry == id for imported in unit.imports.values()):
                 self._forget(other)
+
+    def announce_changes(self) -> None:
+        """A change of the registry is complete: tell processes that asked to know that their code is outdated."""
+        changed, self._changed = self._changed, set()
+        if changed:
+            for shard in self._shards:
+                tell(shard, changed, self._units)
+
+    def forget_changes(self) -> None:
+        """A change of the registry was undone."""
+        self._changed.clear()
+
+    def is_outdated(self, actor: LuaActor) -> tuple[str, ...]:
+        """What of a process's code is no longer current, as entry ids in order; empty when all is."""
+        return outdated(actor.unit, self._units) if actor.unit is not None else ()
 
     def entry(self, id: EntryId) -> Entry | None:
         """The Lua entry of that id."""

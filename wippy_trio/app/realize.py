@@ -131,7 +131,11 @@ class Realizer:
             await held.closed.wait()
 
     async def commit(self) -> None:
-        """Start services that want to run; a failure to start is logged, and retried by the restart policy."""
+        """Tell processes whose code changed, and start services that want to run.
+
+        A failure to start is logged, and retried by the restart policy.
+        """
+        self._runtime.engine.announce_changes()
         self._link_services()
         if not self.started:
             return
@@ -142,6 +146,7 @@ class Realizer:
 
     async def rollback(self) -> None:
         """See `registry.transition.Realizer`."""
+        self._runtime.engine.forget_changes()
         self._link_services()
 
     # services --------------------------------------------------------------------------------------------------

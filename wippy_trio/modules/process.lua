@@ -4,7 +4,7 @@ local type, error, select, next, sbyte, tostring = type, error, select, next, st
 local spawn_op, send_op = sys.immediate("process.spawn"), sys.immediate("process.send")
 local send_waiting_op, isyieldable = sys.waiting("process.send_waiting"), coroutine.isyieldable
 local exec_op, upgrade_op = sys.waiting("process.exec"), sys.waiting("process.upgrade")
-local checked_op = sys.immediate("process.check")
+local checked_op, upgradable_op = sys.immediate("process.check"), sys.immediate("process.upgradable")
 local current = sys.current
 
 local M = {}
@@ -92,6 +92,7 @@ function M.set_options(options)
   end
   local a = current()
   for k, v in next, options do a[k] = v end
+  if options.upgradable ~= nil then upgradable_op(options.upgradable) end
   return true
 end
 

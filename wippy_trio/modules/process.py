@@ -10,6 +10,7 @@ import attrs
 from sandbox.values import as_text, pack_list
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.host import ProcessHost, SpawnOptions, terminated
+from wippy_trio.actors.outdated import tell_one
 from wippy_trio.core.errors import (
     InternalError,
     InvalidError,
@@ -137,11 +138,24 @@ async def upgrade(call: Call, id_text: str, *args: Any) -> None:
     if entry is None or declared is None or declared.kind != "process.lua":
         message = f"cannot upgrade: process entry not found: {entry}"
         raise NotFoundError(message)
-    number = call.shard.ensure(engine.unit(entry))
+    unit = engine.unit(entry)
+    number = call.shard.ensure(unit)
     method = str(declared.data.get("method") or "main")
     call.frame = attrs.evolve(call.frame, entry=entry)
-    call.shard.vm.upgrade(call.actor_id, number, method.encode(), pack_list(args))
+    call.unit = unit
+    call.shard.enter(call, call.shard.vm.upgrade, number, method.encode(), pack_list(args))
+    closers = call.drop_all()  # what the old code waited for and was handed is nothing to the new
     call.shard.wake()
+    await call.release(closers)
+
+
+@MODULE.immediate("process.upgradable")
+def set_upgradable(call: Call, wanted: bool) -> None:
+    """Tell the actor when its code is outdated; at once, when it is already."""
+    assert isinstance(call, LuaActor)
+    call.upgradable = wanted
+    if wanted:
+        tell_one(call, call.shard.engine.is_outdated(call))
 
 
 # relations ---------------------------------------------------------------------------------------------------------
