@@ -472,6 +472,7 @@ end
 -- Returns whether the actor used up a slice.
 local function run_actor(a)
   A = a
+  a.steps = a.steps + 1
   resumed_at = host(0)
   local switches, sliced = 0, false
   while a.rh <= a.rt and not a.dead do
@@ -535,6 +536,7 @@ local function new_actor(id, pid, cpu_limit, mailbox)
     next_command = 0, next_source = 0, tasks = 0, cpu = 0.0, debt = 0, host_calls = 0,
     depth = 0, -- messages held: queued in topics and pending
     commands = 0, -- operations waited for
+    steps = 0, -- times it was run, for whoever looks
   }
   actors[id] = a
   if pid ~= "" then K.by_pid[pid] = a end
