@@ -13,7 +13,7 @@ from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.actors.supervisor import Service, Supervisor, only_error
 from wippy_trio.app.catalogue import UNBUILT_KINDS, find_kind
 from wippy_trio.core.entry import Entry
-from wippy_trio.core.errors import ConflictError, InvalidError, LuaError
+from wippy_trio.core.errors import ConflictError, InvalidError, LuaError, NotFoundError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.kind import Kind
 from wippy_trio.loader.interpolate import interpolate, names_in
@@ -259,8 +259,17 @@ class Realizer:
         """The entry with `${...}` placeholders of its data resolved from the environment registry."""
         registry = env_of(self._runtime.extras)
         values: dict[str, str | None] = {}
-        for name in (*names_in(entry.data), *_legacy_names(entry.data)):
-            values[name] = await registry.lookup(name, entry.id.namespace)
+        named = set(names_in(entry.data))
+        for name in (*sorted(named), *_legacy_names(entry.data)):
+            try:
+                variable = registry.variable(name, entry.id.namespace)
+            except NotFoundError:
+                values[name] = None  # nobody declared it: the placeholder's own default counts
+                continue
+            # Declared but unset: its own default comes before the placeholder's.
+            values[name] = await registry.lookup(name, entry.id.namespace) or variable.default
+            if not values[name]:
+                values[name] = None if name in named else ""  # a `_env` key of an unset variable keeps the inline value
         data = interpolate(entry.data, values.get)
         return entry if data == entry.data else attrs.evolve(entry, data=data)
 

@@ -102,3 +102,19 @@ async def test_a_listener_that_fails_is_logged_and_harms_nobody(app: OpenApp, ca
             running.runtime.events.publish("test", "first", "/")
     assert heard == ["first"]
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["event handler failed"]
+
+
+PLACEHOLDERS = """
+- {name: vars, kind: env.storage.memory}
+- {name: port, kind: env.variable, variable: PORT, storage: vars, default: "8080"}
+- {name: bare, kind: env.variable, variable: BARE, storage: vars}
+- name: show
+  kind: function.lua
+  meta: {kept: yes}
+  source: "return function() return '${env:PORT|1} ${env:BARE|inline} ${env:NOBODY|other} ${PORT|2}' end"
+"""
+
+
+async def test_placeholders_take_the_variables_default_first(app: OpenApp) -> None:
+    async with app(PLACEHOLDERS) as running:
+        assert await running.call("app:show") == "8080 inline other 8080"
