@@ -216,7 +216,7 @@ class MemoryNetwork:
     """
 
     def __init__(self) -> None:
-        self._listeners: dict[tuple[str, int], _MemoryListener] = {}
+        self._listeners: dict[tuple[str, int], _MemoryListener] = {}  # a local socket has its path and port 0
         self._next_port = _FIRST_FREE_PORT
 
     async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener:
@@ -243,9 +243,33 @@ class MemoryNetwork:
         Raises:
             ConnectionRefusedError: nothing listens there.
         """
+        return await self._connect((_host(host), port), f"{host}:{port}")
+
+    async def listen_local(self, path: str, *, backlog: int = 16) -> Listener:
+        """Accept connections at a path.
+
+        Raises:
+            OSError: `EADDRINUSE`, where another listener is open there.
+        """
         await trio.lowlevel.checkpoint()
-        listener = self._listeners.get((_host(host), port))
-        refused = ConnectionRefusedError(errno.ECONNREFUSED, f"connection refused: {host}:{port}")
+        where = (path, 0)
+        if where in self._listeners:
+            raise OSError(errno.EADDRINUSE, f"address already in use: {path}")
+        listener = self._listeners[where] = _MemoryListener(self, where, path, backlog)
+        return listener
+
+    async def connect_local(self, path: str) -> Stream:
+        """Connect to an open listener at a path.
+
+        Raises:
+            ConnectionRefusedError: nothing listens there.
+        """
+        return await self._connect((path, 0), path)
+
+    async def _connect(self, where: tuple[str, int], shown: str) -> Stream:
+        await trio.lowlevel.checkpoint()
+        listener = self._listeners.get(where)
+        refused = ConnectionRefusedError(errno.ECONNREFUSED, f"connection refused: {shown}")
         if listener is None:
             raise refused
         ours, theirs = memory_stream_pair()

@@ -130,7 +130,7 @@ class Stream(Protocol):
 
 
 class Listener(Protocol):
-    """Accepts streams. `address` is `host:port` as bound (the real port where 0 was asked)."""
+    """Accepts streams. `address` is `host:port` as bound (the real port where 0 was asked), or a socket's path."""
 
     @property
     def address(self) -> str: ...
@@ -139,10 +139,14 @@ class Listener(Protocol):
 
 
 class Network(Protocol):
-    """TCP, as a seam. Errors are the `OSError` family."""
+    """TCP, and sockets with a path on this machine, as a seam. Errors are the `OSError` family."""
 
     async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener: ...
     async def connect(self, host: str, port: int) -> Stream: ...
+    async def listen_local(self, path: str, *, backlog: int = 16) -> Listener:
+        """Listen at a path, for this user only; what a listener that is gone left there is replaced."""
+
+    async def connect_local(self, path: str) -> Stream: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import random
 import secrets
@@ -161,8 +163,27 @@ class _SystemListener:
         await self._listener.aclose()
 
 
+class _LocalListener:
+    def __init__(self, listener: trio.SocketListener, path: str) -> None:
+        self._listener = listener
+        self.address = os.path.abspath(path)
+
+    async def accept(self) -> Stream:
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+        with contextlib.suppress(OSError):
+            os.unlink(self.address)
+
+
+def _local_name(path: str) -> str:
+    """A path short enough for a socket's name, which holds some hundred bytes: relative, where that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
+
+
 class SystemNetwork:
-    """TCP through trio."""
+    """TCP and local sockets through trio."""
 
     async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener:
         listeners = await trio.open_tcp_listeners(port, host=host or None, backlog=backlog)
@@ -175,6 +196,29 @@ class SystemNetwork:
 
     async def connect(self, host: str, port: int) -> Stream:
         return await trio.open_tcp_stream(host, port)
+
+    async def listen_local(self, path: str, *, backlog: int = 16) -> Listener:
+        name = _local_name(path)
+        try:
+            await (await trio.open_unix_socket(name)).aclose()
+        except FileNotFoundError:
+            pass
+        except ConnectionRefusedError:
+            os.unlink(name)  # left by a process that did not end in order
+        else:
+            raise OSError(errno.EADDRINUSE, f"address already in use: {path}")
+        bound = trio.socket.socket(trio.socket.AF_UNIX)
+        try:
+            await bound.bind(name)
+            os.chmod(name, 0o600)
+            bound.listen(backlog)
+        except BaseException:
+            bound.close()
+            raise
+        return _LocalListener(trio.SocketListener(bound), path)
+
+    async def connect_local(self, path: str) -> Stream:
+        return await trio.open_unix_socket(_local_name(path))
 
 
 def system_environment() -> Environment:

@@ -129,3 +129,19 @@ async def test_inline_work_is_not_begun_by_a_cancelled_caller() -> None:
         scope.cancel()
         await InlineThreads().run(begun.append, 1)
     assert begun == []
+
+
+async def test_local_sockets_have_a_path() -> None:
+    network = MemoryNetwork()
+    with pytest.raises(ConnectionRefusedError):
+        await network.connect_local("/run/x")
+    listener = await network.listen_local("/run/x")
+    assert listener.address == "/run/x"
+    with pytest.raises(OSError, match="address already in use"):
+        await network.listen_local("/run/x")
+    ours = await network.connect_local("/run/x")
+    theirs = await listener.accept()
+    await ours.send_all(b"hello")
+    assert await theirs.receive_some() == b"hello"
+    await listener.aclose()
+    await (await network.listen_local("/run/x")).aclose()

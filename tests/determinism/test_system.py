@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 import time
@@ -205,4 +206,38 @@ async def test_network_without_a_host_listens_on_all_addresses() -> None:
     assert listener.address.startswith("0.0.0.0:")
     client = await network.connect("127.0.0.1", int(listener.address.rpartition(":")[2]))
     await client.aclose()
+    await listener.aclose()
+
+
+async def test_a_local_socket_is_for_this_user_and_replaces_what_a_dead_one_left(tmp_path: Path) -> None:
+    network, path = SystemNetwork(), str(tmp_path / "node.sock")
+    listener = await network.listen_local(path)
+    assert listener.address == path
+    assert SystemDisk().stat(path).mode == 0o600
+    with pytest.raises(OSError, match="address already in use") as taken:
+        await network.listen_local(path)
+    assert taken.value.errno == errno.EADDRINUSE
+    client = await network.connect_local(path)
+    probe = await listener.accept()  # of the listener that was refused
+    assert await probe.receive_some() == b""
+    server = await listener.accept()
+    await client.send_all(b"ping")
+    assert await server.receive_some() == b"ping"
+    for end in (client, server, probe):
+        await end.aclose()
+    await listener._listener.aclose()  # type: ignore[attr-defined]  # ends without tidying up
+    with pytest.raises(ConnectionRefusedError):
+        await network.connect_local(path)
+    again = await network.listen_local(path)
+    await again.aclose()
+    assert not SystemDisk().exists(path)
+
+
+async def test_a_long_path_is_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    listener = await SystemNetwork().listen_local(str(deep / "s"))
+    assert listener.address == str(deep / "s")
+    await (await SystemNetwork().connect_local(str(deep / "s"))).aclose()
     await listener.aclose()
