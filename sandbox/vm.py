@@ -19,7 +19,10 @@ __all__ = ["OP_CANCEL", "OP_DRAIN", "OP_EXIT", "HostFunction", "LuaMemoryError",
 OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
 _HASH_SEED = 0x57_49_50_50  # fixed: the order of `pairs` over string keys is the same in every process
 DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024
-_FILES = ("errors", "codec", "kernel", "channel", "mailbox", "numbers", "pattern", "baselib", "types", "units", "inspect")
+_FILES = (
+    *("errors", "codec", "kernel", "channel", "mailbox"),
+    *("numbers", "pattern", "baselib", "types", "units", "inspect"),
+)
 
 #: A host operation: (operation index, actor id, arguments...) -> (status, result...). It never raises.
 HostFunction = Callable[..., object]
