@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from sandbox.types import SourceError, compile_source
+from wippy_trio.actors.exits import ExitLog
 from wippy_trio.actors.outdated import outdated, tell
 from wippy_trio.actors.shard import Shard
 from wippy_trio.core.entry import Entry
@@ -91,6 +92,8 @@ class Engine:
         self._preludes: dict[str, bytes] = {}
         self._first_operation: dict[str, int] = {}
         self.interruption: BaseException | None = None
+        #: How processes ended of late.
+        self.exits = ExitLog()
 
     @property
     def runtime(self) -> Runtime:

@@ -229,6 +229,8 @@ class ProcessHost:
         """A process ended."""
         self.executed_count += 1
         self.processes.pop(process.pid, None)
+        lived_s = process.started_s, self.engine.environment.clock.monotonic_s()
+        self.engine.exits.record((process.pid, process.entry, process.parent), lived_s, process.error)
         self.topology.leave(process.pid, process.value, process.error)
         if self._stopping and not self.processes:
             self._empty.set()

@@ -218,7 +218,8 @@ class Shard:
         if operation.begin is not None and self._begun(actor, operation, command, data):
             return
         scope = actor.commands[command] = trio.CancelScope()  # there before the task: it may be cancelled at once
-        actor.in_nursery(lambda nursery: nursery.start_soon(self._serve, actor, operation, (command, data), scope))
+        args = actor, operation, (command, data), scope
+        actor.in_nursery(lambda nursery: nursery.start_soon(self._serve, *args, name=operation.name))
 
     def _begun(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> bool:
         """Whether the operation was taken without a task of its own (or refused at once)."""

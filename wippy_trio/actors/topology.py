@@ -250,6 +250,16 @@ class Topology:
         """Ask a process to stop: it gets a CANCEL event."""
         self._notify(target, {"kind": CANCEL, "from": source, "reason": reason})
 
+    def relations(self, pid: str) -> dict[str, list[str]]:
+        """PIDs it is linked with, is monitored by and monitors, and the names it holds."""
+        known = self._relations.get(pid) or _Relations()
+        return {
+            "links": list(known.links),
+            "monitored_by": list(known.monitors),
+            "monitors": list(known.watching),
+            "names": list(known.names),
+        }
+
     def pids(self) -> list[str]:
         """PIDs of all that run, in order of their start."""
         return list(self._live)

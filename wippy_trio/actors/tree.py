@@ -114,6 +114,8 @@ class Tree:
             self.error = self._failure(problem)
         finally:
             self.ended.set()
+            who = self.pid, self.path, self.parent
+            self.runtime.engine.exits.record(who, (self.started_s, self._now_s()), self.error)
             processes.leave(self.pid, None, self.error)
         if not self._started:
             raise self.error or CanceledError(f"supervisor {self.path} was stopped while it started")
@@ -146,10 +148,7 @@ class Tree:
             await self._wake.wait()
             self._wake = trio.Event()
             while self._endings or self._desk:
-                if self._endings:
-                    await self._handle(*self._endings.popleft())
-                else:
-                    await self._desk.serve()
+                await (self._handle(*self._endings.popleft()) if self._endings else self._desk.serve())
 
     async def wait(self) -> None:
         """Wait for its end.
@@ -190,7 +189,10 @@ class Tree:
             raise AlreadyExistsError(f"name already registered: {spec.name}", details={"existing_pid": holder})
         host = self.runtime.resources.get(spec.host, ProcessHost, "host")
         pid = host.spawn(spec.process, spec.args, self._frame, SpawnOptions(parent=self.pid, name=spec.name))
-        return Worker(host.processes[pid], lambda pid: processes.cancel(pid, self.pid, "shutdown"))
+        process = host.processes.get(pid)
+        if process is None:
+            raise UnavailableError(f"process ended while it started: {spec.process}")
+        return Worker(process, lambda pid: processes.cancel(pid, self.pid, "shutdown"))
 
     async def _branch(self, spec: ChildSpec) -> Branch:
         assert spec.tree is not None

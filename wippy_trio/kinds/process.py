@@ -85,7 +85,7 @@ async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[_Running
     if not isinstance(args, list):
         args = [args]
     process_id = relative(entry, entry.data["process"])
-    pid = host.spawn(process_id, args, service_frame(entry, runtime), SpawnOptions())
+    pid = host.spawn(process_id, args, service_frame(entry, runtime), SpawnOptions(parent=str(entry.id)))
     process = host.processes[pid]
     try:
         yield _Running(process)

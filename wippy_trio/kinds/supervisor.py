@@ -33,6 +33,7 @@ async def open_supervisor(entry: Entry, runtime: Runtime) -> AsyncIterator[Tree]
     """A running tree; it lasts until it gives up or is stopped."""
     limit_s = Lifecycle.parse(entry).stop_timeout_s
     tree = Tree(_spec(entry), runtime, str(entry.id), service_frame(entry, runtime), limit_s=limit_s)
+    tree.parent = str(entry.id)
     async with trio.open_nursery() as nursery:
         await nursery.start(tree.run)
         with runtime.resources.offer(entry.id, tree):

@@ -118,7 +118,7 @@ class Model(RuleBasedStateMachine):
         assert set(self.only_a) <= {"a"}
 
 
-Model.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None, derandomize=True)
+Model.TestCase.settings = settings(max_examples=12, stateful_step_count=15, deadline=None, derandomize=True)
 TestMembership = Model.TestCase
 
 

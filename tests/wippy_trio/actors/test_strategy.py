@@ -99,7 +99,7 @@ class Model(RuleBasedStateMachine):
             assert all(self.roster.is_live(child[0]) == child[2] for child in self.children)
 
 
-Model.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True)
+Model.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None, derandomize=True)
 TestRestarts = Model.TestCase
 
 
