@@ -178,7 +178,9 @@ function K.to_error(v, trace, kind)
   if type(v) == "table" and rawmeta(v) == nil and type(v.message) == "string" then
     local named = type(v.kind) == "string" and v.kind or kind or "Internal"
     local details = type(v.details) == "table" and v.details or nil
-    return build(v.message, named, type(v.retryable) == "boolean" and v.retryable or nil, details, trace)
+    local retryable
+    if type(v.retryable) == "boolean" then retryable = v.retryable end
+    return build(v.message, named, retryable, details, trace)
   end
   return build(K.tostring(v), kind or "Internal", nil, nil, trace)
 end

@@ -11,7 +11,14 @@ import trio
 from sandbox.values import pack, pack_list
 from wippy_trio.actors.actor import LuaActor, Outcome
 from wippy_trio.actors.topology import CANCEL, error_data, result_of
-from wippy_trio.core.errors import CanceledError, LuaError, NotFoundError, RateLimitedError, UnavailableError
+from wippy_trio.core.errors import (
+    AlreadyExistsError,
+    CanceledError,
+    LuaError,
+    NotFoundError,
+    RateLimitedError,
+    UnavailableError,
+)
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
 
@@ -175,9 +182,7 @@ class ProcessHost:
         if options.name:
             holder = self.topology.lookup(options.name)
             if holder is not None:
-                for topic, payloads in options.messages:
-                    self.topology.send(holder, topic, "", pack_list(payloads))
-                return holder
+                return self._find_instead(holder, options)
         nursery, shard = self._nursery, self._shard
         if nursery is None or shard is None:
             message = f"host is not running: {self.id}"
@@ -217,6 +222,16 @@ class ProcessHost:
         nursery.start_soon(process.live)
         return pid
 
+    def _find_instead(self, holder: str, options: SpawnOptions) -> str:
+        """The process that holds the wanted name takes the messages and relations meant for a new one."""
+        if options.monitor and not self.topology.monitors(options.parent, holder):
+            self.topology.monitor(options.parent, holder)
+        if options.link:
+            self.topology.link(options.parent, holder)
+        for topic, payloads in options.messages:
+            self.topology.send(holder, topic, "", pack_list(payloads))
+        return holder
+
     def _relate(self, process: Process, options: SpawnOptions) -> None:
         if options.monitor:
             self.topology.monitor(options.parent, process.pid)
@@ -239,8 +254,12 @@ class ProcessHost:
         """Start a process, wait for its end and return its result; cancelling ends the process.
 
         Raises:
+            AlreadyExistsError: another process holds its name (details.existing_pid).
             LuaError: the process ended with it.
         """
+        holder = self.topology.lookup(options.name) if options.name else None
+        if holder is not None:  # spawn would hand out a stranger, whose result is not the caller's
+            raise AlreadyExistsError(f"name already registered: {options.name}", details={"existing_pid": holder})
         pid = self.spawn(entry, args, frame, options)
         process = self.processes.get(pid)
         if process is None:

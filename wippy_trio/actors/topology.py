@@ -123,6 +123,11 @@ class Topology:
         self._of(target).monitors[watcher] = None
         self._of(watcher).watching[target] = None
 
+    def monitors(self, watcher: str, target: str) -> bool:
+        """Whether the one watches the other."""
+        known = self._relations.get(target)
+        return known is not None and watcher in known.monitors
+
     def unmonitor(self, watcher: str, target: str) -> None:
         """Stop watching; no error when there was no watch."""
         watched, watching = self._relations.get(target), self._relations.get(watcher)

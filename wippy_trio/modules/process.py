@@ -109,9 +109,13 @@ def spawn(  # noqa: PLR0913, PLR0917 - what Lua's spawner holds, then the argume
     entry, host = _target(call, id_text, host_text)
     frame, fields = _frame(call, builder, actor, scope)
     monitor, link = _RELATION.get(how, (False, False))
+    return host.spawn(entry, args, frame, attrs.evolve(_options(call, fields), monitor=monitor, link=link))
+
+
+def _options(call: Call, fields: Mapping[str, Any]) -> SpawnOptions:
+    """What a builder holds for the start of a process."""
     messages = [(as_text(topic), _list(payloads)) for topic, payloads in _list(fields.get("messages"))]
-    options = SpawnOptions(call.pid, monitor, link, as_text(fields.get("name") or ""), messages)
-    return host.spawn(entry, args, frame, options)
+    return SpawnOptions(call.pid, name=as_text(fields.get("name") or ""), messages=messages)
 
 
 def _list(value: Any) -> list[Any]:
@@ -124,8 +128,8 @@ async def execute(call: Call, builder: Any, actor: Any, scope: Any, id_text: str
     _require(call, "process.exec", id_text, "not allowed to execute process: {}")
     _require(call, "process.host", host_text, "not allowed to spawn on host: {}")
     entry, host = _target(call, id_text, host_text)
-    frame, _ = _frame(call, builder, actor, scope)
-    return await host.execute(entry, args, frame, SpawnOptions(call.pid))
+    frame, fields = _frame(call, builder, actor, scope)
+    return await host.execute(entry, args, frame, _options(call, fields))
 
 
 @MODULE.waiting("process.upgrade", workflow=WorkflowRule.RECORDED)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from sandbox.errors import LuaError
 from sandbox.values import unpack
@@ -16,6 +20,7 @@ from wippy_trio.core.entry import Entry
 from wippy_trio.core.ids import EntryId
 from wippy_trio.registry.changes import Change
 
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "actors.md"
 #: `worker` runs library `top`, which uses library `base`; it tells `log` what it hears. Told to `look`, it takes its
 #: events; told to `upgrade`, it does.
 ENTRIES = """
@@ -183,3 +188,36 @@ async def test_a_deleted_import_is_told_and_the_process_goes_on(app: Any) -> Non
         assert await hears(running, log, pid) == ["v1", "pid.outdated app:base,app:top,app:worker"]
         running.send(pid, "upgrade")
         assert await log.told_since() == ["NotFound"]
+
+
+def counter_of_the_guide() -> str:
+    blocks = re.findall(r"```lua\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    [block] = [text for text in blocks if "OUTDATED" in text]
+    return textwrap.indent(str(block) + "return counter\n", "    ")
+
+
+async def test_the_counter_of_the_guide_keeps_its_count(app: Any) -> None:
+    text = f"""
+- name: host
+  kind: process.host
+  lifecycle: {{auto_start: true}}
+- name: counter
+  kind: process.lua
+  source: |
+{counter_of_the_guide()}
+"""
+    async with app(text) as running:
+        pid = await running.spawn("app:counter", "app:host")
+        ended: list[object] = []
+        running.runtime.processes.watch(pid, lambda _pid, value, error: ended.append(error or value))
+        running.send(pid, "one")
+        await trio.testing.wait_all_tasks_blocked()
+        old = running.registry.get(EntryId("app", "counter"))
+        assert old is not None
+        await change(running, "counter", old.data["source"].replace("count + 1", "count + 10"))
+        await trio.testing.wait_all_tasks_blocked()
+        running.send(pid, "ten")
+        await trio.testing.wait_all_tasks_blocked()
+        running.runtime.processes.cancel(pid, "", "enough")
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == [11]
