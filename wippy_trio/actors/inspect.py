@@ -6,7 +6,8 @@ between which the others run. Results are plain values, fit for JSON. docs/guide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from wippy_trio.actors.shard import Shard
     from wippy_trio.runtime import Runtime
 
-__all__ = ["Row", "details", "endings", "find_pid", "survey", "why"]
+__all__ = ["Row", "details", "endings", "find_pid", "rows_of", "survey", "why"]
 
 _CHUNK = 500
 
@@ -84,7 +85,7 @@ def _service_restarts(runtime: Runtime, parent: str) -> int:
     return service.restarts if service is not None else 0
 
 
-def _row(runtime: Runtime, pid: str, restarts: dict[str, int]) -> Row | None:
+def _row(runtime: Runtime, pid: str, restarts: Mapping[str, int]) -> Row | None:
     participant = runtime.processes.find(pid)
     if participant is None:
         return None
@@ -111,12 +112,13 @@ async def survey(runtime: Runtime, pids: Iterable[str] | None = None) -> list[Ro
     wanted = list(runtime.processes.pids() if pids is None else pids)
     rows: list[Row] = []
     for at in range(0, len(wanted), _CHUNK):
-        rows += _chunk(runtime, wanted[at : at + _CHUNK], restarts)
+        rows += rows_of(runtime, wanted[at : at + _CHUNK], restarts)
         await trio.lowlevel.checkpoint()
     return rows
 
 
-def _chunk(runtime: Runtime, pids: list[str], restarts: dict[str, int]) -> list[Row]:
+def rows_of(runtime: Runtime, pids: Iterable[str], restarts: Mapping[str, int] = MappingProxyType({})) -> list[Row]:
+    """A line about each of these processes, at once; `restarts` is what supervisors know of them."""
     rows: list[Row] = []
     shards: dict[Shard, dict[int, int]] = {}  # shard -> actor id -> place in rows
     for pid in pids:

@@ -31,6 +31,8 @@ __all__ = ["Body", "Session", "load_session", "run_session"]
 Body = Callable[[App], Awaitable[int]]
 
 _FORCED = 1
+#: Life of a command before it gets an admin socket: short ones do without.
+_ADMIN_DELAY_S = 1.0
 _SHUTDOWN_S = 30.0
 #: Time beyond the limit for what ends by being cancelled.
 _GRACE_S = 0.5
@@ -187,6 +189,8 @@ async def _main(session: Session, logging: Logging, body: Body | None) -> int:
                 gc.enable()  # __main__ switched it off
                 _announce(app, session, serving=body is None)
                 nursery.start_soon(_limit, app)
+                if session.config.get_bool("admin.socket", True):
+                    nursery.start_soon(_admin, app, 0.0 if body is None else _ADMIN_DELAY_S)
                 if body is not None:
                     nursery.start_soon(_drive, app, body)
                 await app.exit_requested.wait()
@@ -202,6 +206,14 @@ async def _limit(app: App) -> None:
     limit_s = app.config.get_duration_s("shutdown.timeout", _SHUTDOWN_S)
     await trio.sleep(limit_s + _GRACE_S)
     _leave_now(f"not everything stopped within {limit_s:g} s (shutdown.timeout)")
+
+
+async def _admin(app: App, delay_s: float) -> None:
+    """Answer `ps` and its like, from when the app is ready; a command must last for that."""
+    await trio.sleep(delay_s)
+    from wippy_trio.app.admin import serve_admin
+
+    await serve_admin(app)
 
 
 async def _drive(app: App, body: Body) -> None:

@@ -10,6 +10,7 @@ import trio
 
 from sandbox.values import as_text
 from wippy_trio.actors.host import ProcessHost
+from wippy_trio.actors.inspect import Row, rows_of
 from wippy_trio.actors.supervisor import Service, Supervisor
 from wippy_trio.core.errors import AlreadyExistsError, InternalError, InvalidError, PermissionDeniedError
 from wippy_trio.core.ids import EntryId
@@ -216,20 +217,30 @@ def hosts_processes(call: Call, host_id: object) -> list[dict[str, object]]:
     if host is None:
         return []
     shown = []
+    rows = {row.pid: row for row in rows_of(call.runtime, host.processes)}
     for pid, process in host.processes.items():
         fields: dict[str, object] = {
             "pid": pid,
             "host": name,
             "source": str(process.entry),
-            "state": "running" if process.actor is call else "idle",
-            "steps": 0,
+            "state": "running" if process.actor is call else _state(rows[pid]),
+            "steps": rows[pid].steps,
             "started_at": _wall_ns(call, process.started_s),
         }
+        if process.parent.startswith("{"):
+            fields["parent"] = process.parent
         identity = process.actor.frame.actor
         if identity is not None and identity.id:
             fields["actor_id"] = identity.id
         shown.append(fields)
     return shown
+
+
+def _state(row: Row) -> str:
+    """The state as the reference names it: who waits for a message is idle, for anything else blocked."""
+    if row.state != "waiting":
+        return row.state
+    return "idle" if row.waits.startswith("channel.") else "blocked"
 
 
 # ----------------------------------------------------------------------------------------------------------- cluster

@@ -213,3 +213,31 @@ async def test_a_call_and_a_stranger_are_in_the_table(app: Any) -> None:
             assert details(running.runtime, rows["other"].pid)["entry"] == ""
             nursery.cancel_scope.cancel()
         running.runtime.processes.leave("{local@py:thing|1}", None, None)
+
+
+async def test_a_process_that_looks_at_its_own_host(app: Any) -> None:
+    looker = """
+- name: looker
+  kind: process.lua
+  modules: [system, time]
+  source: |
+    return function()
+      process.spawn("app:worker", "app:host", "sleep")
+      require("time").sleep("1s")
+      local shown = {}
+      for i, p in ipairs(require("system").hosts.processes("app:host")) do
+        shown[i] = { p.source, p.state, p.steps > 0, p.parent }
+      end
+      return shown
+    end
+"""
+    async with app(ENTRIES + looker) as running:
+        shown = await running.run("app:looker", "app:host")
+        pid = endings(running.runtime, 1)[0]["pid"]
+        supervisor = next(row.pid for row in await survey(running.runtime) if row.type == "supervisor")
+        assert sorted(tuple(row) for row in shown) == [
+            ("app:looker", "running", True),
+            ("app:worker", "blocked", True, pid),
+            ("app:worker", "idle", True),
+            ("app:worker", "idle", True, supervisor),
+        ]

@@ -8,6 +8,8 @@ import pytest
 
 from wippy_trio import __version__
 
+COMMANDS = ["init", "inspect", "ps", "registry", "run", "test", "tree", "version", "why"]
+
 
 def test_version(program) -> None:
     assert program("version", "--short").out == f"{__version__}\n"
@@ -27,7 +29,7 @@ def test_help_lists_the_commands(program) -> None:
     [
         (["rnu"], "Error: no such command 'rnu'. Did you mean 'run'?\n"),
         (["registry", "lisst"], "Error: no such command 'lisst'. Did you mean 'list'?\n"),
-        (["xyzzy"], "Error: no such command 'xyzzy'. There are: init, registry, run, test, version.\n"),
+        (["xyzzy"], f"Error: no such command 'xyzzy'. There are: {', '.join(COMMANDS)}.\n"),
         (["publish"], "Error: command 'publish' is not built yet (docs/reference/status.md)\n"),
         (["version", "--shrt"], "Error: No such option '--shrt'."),
     ],

@@ -151,7 +151,7 @@ async def test_hosts_processes_and_services(app: Any) -> None:
         frame = EMPTY_FRAME.with_identity(SecurityActor("user:1"), None)
         pid = await running.spawn("app:waiter", "app:host", frame=frame)
         result = await running.call("app:script")
-    assert result[:9] == ["app:host", 1, 1, pid, "app:host", "app:waiter", "idle", True, "user:1"]
+    assert result[:9] == ["app:host", 1, 1, pid, "app:host", "app:waiter", "ready", True, "user:1"]
     assert result[9:15] == ["app:host", "running", "running", 0, True, "running"]
     assert result[15:] == [0, True, "Internal", "get service state: service not found: app:gone"]
 
