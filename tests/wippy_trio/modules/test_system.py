@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trio.testing
 
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.frame import EMPTY_FRAME, SecurityActor
@@ -150,8 +151,9 @@ async def test_hosts_processes_and_services(app: Any) -> None:
     async with app(entries, extra=script(source)) as running:
         frame = EMPTY_FRAME.with_identity(SecurityActor("user:1"), None)
         pid = await running.spawn("app:waiter", "app:host", frame=frame)
+        await trio.testing.wait_all_tasks_blocked()
         result = await running.call("app:script")
-    assert result[:9] == ["app:host", 1, 1, pid, "app:host", "app:waiter", "ready", True, "user:1"]
+    assert result[:9] == ["app:host", 1, 1, pid, "app:host", "app:waiter", "idle", True, "user:1"]
     assert result[9:15] == ["app:host", "running", "running", 0, True, "running"]
     assert result[15:] == [0, True, "Internal", "get service state: service not found: app:gone"]
 
