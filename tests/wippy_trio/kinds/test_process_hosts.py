@@ -1,0 +1,98 @@
+"""process.host and process.service: limits, restarts, and the end."""
+
+import pytest
+import trio
+
+from sandbox.errors import LuaError
+from tests.conftest import OpenApp
+from wippy_trio.actors.host import ProcessHost
+
+IDLE = """
+- name: idle
+  kind: process.lua
+  source: return function() process.inbox():receive() end
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("host: {workers: 0}", "workers must be greater than 0"),
+        ("host: {queue_size: 0}", "queue size must be greater than 0"),
+        ("host: {local_queue_size: x}", "local queue size must be greater than 0"),
+        ("host: [1]", "host must be a map"),
+        ("lifecycle: {start_timeout: soon}", "start_timeout"),
+    ],
+)
+async def test_a_host_that_makes_no_sense(app: OpenApp, fields: str, message: str) -> None:
+    with pytest.raises(LuaError) as caught:
+        async with app(f"- {{name: host, kind: process.host, {fields}}}") as running:
+            await running.supervisor.start(running.supervisor.all()[0].id)
+    assert message in str(caught.value)
+
+
+async def test_a_host_has_a_greatest_number_of_processes(app: OpenApp) -> None:
+    host = "- {name: host, kind: process.host, host: {max_processes: 2}, lifecycle: {auto_start: true}}"
+    async with app(host + IDLE) as running:
+        await running.spawn("app:idle", "app:host")
+        await running.spawn("app:idle", "app:host")
+        with pytest.raises(LuaError) as caught:
+            await running.spawn("app:idle", "app:host")
+    assert caught.value.kind in {"Unavailable", "RateLimited"}
+
+
+SERVICE = """
+- name: host
+  kind: process.host
+  lifecycle: {auto_start: true}
+- name: worker
+  kind: process.lua
+  modules: [time]
+  source: |
+    return function(what)
+      if what == "crash" then require("time").sleep("1s") error("crashed") end
+      if what == "leave" then return "done" end
+      process.events():receive()
+    end
+- name: service
+  kind: process.service
+  process: worker
+  host: host
+  input: [WHAT]
+  lifecycle: {auto_start: true, restart: {initial_delay: 1s, max_attempts: 3}}
+"""
+
+
+async def test_a_crashing_process_is_restarted_until_it_is_too_much(app: OpenApp) -> None:
+    async with app(SERVICE.replace("WHAT", "crash")) as running:
+        service = next(item for item in running.supervisor.all() if item.id.name == "service")
+        assert str(service.state) == "running"
+        await trio.sleep(120)
+        assert str(service.state) != "running"
+        assert "crashed" in str(service.error)
+
+
+async def test_a_process_that_ends_by_itself_is_left(app: OpenApp) -> None:
+    async with app(SERVICE.replace("WHAT", "leave")) as running:
+        await trio.sleep(5)
+        service = next(item for item in running.supervisor.all() if item.id.name == "service")
+        assert (str(service.state), service.error) == ("exited", None)
+
+
+async def test_stopping_a_service_asks_its_process(app: OpenApp) -> None:
+    async with app(SERVICE.replace("WHAT", "stay")) as running:
+        host = running.runtime.resources.get("app:host", ProcessHost)
+        service = next(item for item in running.supervisor.all() if item.id.name == "service")
+        assert len(host.processes) == 1
+        start = trio.current_time()
+        await running.supervisor.stop(service.id)
+        assert not host.processes
+        assert trio.current_time() - start < 1
+
+
+@pytest.mark.parametrize("missing", ["process: worker", "host: host"])
+async def test_a_service_names_process_and_host(app: OpenApp, missing: str) -> None:
+    text = SERVICE.replace("WHAT", "stay").replace(f"  {missing}\n", "")
+    with pytest.raises(LuaError, match="is required"):
+        async with app(text):
+            pass
