@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "details", "endings", "find_pid", "rows_of", "survey", "why"]
 
-_CHUNK = 500
+_CHUNK = 200
 
 
 @attrs.frozen(slots=True)
