@@ -125,7 +125,7 @@ async def test_one_process_and_its_end(node: Any) -> None:
             await put(app, op="inspect", pid=pid)
 
 
-WRONG = [
+WRONG: list[tuple[dict[str, Any], str]] = [
     ({"op": "dance"}, "unknown question 'dance'; there are: ps, tree, inspect, why, exits"),
     ({}, "unknown question 'None'"),
     ({"op": "ps", "limit": 0}, "limit must be a number from 1 up"),
