@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 
 import pytest
 import trio
 
+from determinism.environment import seeded_environment
 from determinism.seams import Environment
-from determinism.system import system_environment
 from wippy_trio.core.errors import InvalidError, NotFoundError, UnavailableError
 from wippy_trio.storage.kv import KeyValueStore, ListOptions, MemoryStore, PutOptions
 from wippy_trio.storage.kv_sql import SqlStore, SqlStoreTable
 from wippy_trio.storage.sql_sqlite import SqliteDatabase
-
-
-class TrioWallClock:
-    """Wall time that follows trio's clock, so that autojump moves it."""
-
-    def wall_ns(self) -> int:
-        return 1_790_000_000_000_000_000 + round(trio.current_time() * 1e9)
-
-    def monotonic_s(self) -> float:
-        return trio.current_time()
-
-    def cpu_s(self) -> float:
-        return 0.0
-
-    def zone(self) -> str:
-        return "UTC"
 
 
 @asynccontextmanager
@@ -54,8 +37,7 @@ STORES: dict[str, Callable[[Environment], AbstractAsyncContextManager[KeyValueSt
 
 @pytest.fixture(params=sorted(STORES))
 async def store(request):
-    environment = replace(system_environment(), clock=TrioWallClock())
-    async with STORES[request.param](environment) as opened:
+    async with STORES[request.param](seeded_environment()) as opened:
         yield opened
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from determinism.environment import seeded_environment
 from determinism.system import system_environment
 from wippy_trio.core.errors import InvalidError
 from wippy_trio.storage.kv import ListOptions
@@ -14,7 +15,7 @@ from wippy_trio.storage.unbuilt import UnbuiltDatabase
 
 @pytest.fixture
 async def db():
-    database = await SqliteDatabase.open(":memory:", system_environment())
+    database = await SqliteDatabase.open(":memory:", seeded_environment())  # no thread for the clock to outrun
     await database.execute("CREATE TABLE items (k TEXT PRIMARY KEY, v BLOB NOT NULL, until TEXT)")
     yield database
     await database.aclose()
