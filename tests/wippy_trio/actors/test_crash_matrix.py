@@ -11,8 +11,8 @@ import trio.testing
 
 from sandbox.errors import LuaError
 from sandbox.values import unpack
-from sandbox.vm import LuaMemoryError
 from tests.wippy_trio.actors.crash_matrix import CHILDREN, ENDINGS, RELATIONS, Cell, Ending
+from tests.wippy_trio.actors.puppets import collapse
 from wippy_trio.actors.host import Process, terminated
 from wippy_trio.actors.tree import Tree, find_tree
 from wippy_trio.app.app import App
@@ -151,13 +151,7 @@ async def end(running: App, pid: str, ending: Ending, stop: Callable[[], Any]) -
         case "terminate":
             process.terminate_now(terminated())
         case "collapse":
-            broken = process.actor.shard.vm
-
-            def run() -> None:
-                raise LuaMemoryError("not enough memory")
-
-            broken.run = run
-            process.actor.shard.wake()
+            collapse(process.actor.shard)
         case "stop" | "deaf":
             await stop()
         case "host" | "host_deaf":
