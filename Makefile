@@ -10,11 +10,12 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	then echo $$name; break; fi; done)
 APP ?= docs/examples/shop
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 1800
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench fuzz conformance clean
+.PHONY: help run test lint docs bench soak fuzz conformance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +53,9 @@ bench: $(DEV_STAMP) ## measure; the machine should be quiet
 
 fuzz: $(DEV_STAMP) ## feed damaged inputs to parsers and loaders for FUZZ_SECONDS
 	$(PY) fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+soak: $(DEV_STAMP) ## random lives and kills for SOAK_SECONDS; what is left behind must not grow
+	$(PY) tests/soak/run.py --seconds $(SOAK_SECONDS)
 
 conformance: $(DEV_STAMP) ## run the reference's own test app; needs WIPPY_REFERENCE=<checkout of the reference>
 	@if [ -z "$(WIPPY_REFERENCE)" ]; then \

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from random import Random
 from typing import Any
 
 import trio
 import trio.testing
 from hypothesis import strategies as st
 
+from determinism.entropy import SeededEntropy
 from tests.wippy_trio.actors import puppets
 from tests.wippy_trio.actors.puppets import HOSTS, SPAWNS, Driver, Life, Model, settle
 from wippy_trio.actors.host import terminated
@@ -34,11 +34,10 @@ KINDS = (
 orders = st.tuples(st.sampled_from(KINDS), _number, _number, _number)
 
 
-def random_program(random: Random, count: int) -> list[Order]:
+def random_program(seed: int, count: int) -> list[Order]:
     """A program of so many orders."""
-    return [
-        (random.choice(KINDS), random.randrange(64), random.randrange(64), random.randrange(64)) for _ in range(count)
-    ]
+    below = SeededEntropy(seed).below
+    return [(KINDS[below(len(KINDS))], below(64), below(64), below(64)) for _ in range(count)]
 
 
 def programs(most: int) -> st.SearchStrategy[list[Order]]:
@@ -53,7 +52,7 @@ def run(main: Any, *args: Any) -> Any:
     return trio.run(main, *args, clock=clock)
 
 
-# against the model -----------------------------------------------------------------------------------------------------
+# against the model ----------------------------------------------------------------------------------------------
 async def obeys_the_model(program: list[Order], *, stop: bool) -> None:
     """Carry out a program on one host; after each order all that was noted and all that is must be what should be."""
     async with puppets.stage() as driver:
@@ -144,7 +143,7 @@ def _compare(driver: Driver, model: Model, order: object) -> None:
         assert (links, monitors) == expected, order
 
 
-# all at once -----------------------------------------------------------------------------------------------------------
+# all at once ----------------------------------------------------------------------------------------------------
 async def keeps_the_rules(program: list[Order], *, stop: bool, bursts: int = 5) -> None:
     """Carry out a program on two hosts in bursts, without waiting for consequences; then look at what was noted."""
     async with puppets.stage() as driver:
@@ -198,7 +197,7 @@ async def burst_of(driver: Driver, program: list[Order], bursts: int) -> None:
 
 
 def check_notes(driver: Driver) -> None:
-    """EXIT at most once, and once where it is owed; what arrived of a sender is what it sent, in order from the first."""
+    """EXIT at most once, and once where it is owed; what arrived is what was sent, in order from the first."""
     exits: Counter[tuple[str, str]] = Counter()
     owed: set[tuple[str, str]] = set()
     arrived: dict[tuple[str, str], int] = defaultdict(int)

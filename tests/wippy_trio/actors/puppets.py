@@ -6,7 +6,7 @@ A puppet notes everything it hears to the driver, which stands among them as a p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from wippy_trio.app.config import Config
 from wippy_trio.core.errors import NotFoundError
 from wippy_trio.core.ids import EntryId
 
+_NOTHING: Mapping[str, Any] = {}
 HOSTS = ("app:one", "app:two")
 SPAWNS = ("spawn", "spawn_monitored", "spawn_linked", "spawn_linked_monitored")
 ENTRIES = """
@@ -143,11 +144,13 @@ class Driver:
 
 
 @asynccontextmanager
-async def stage(environment: Environment | None = None, more: str = "") -> AsyncIterator[Driver]:
+async def stage(
+    environment: Environment | None = None, more: str = "", settings: Mapping[str, Any] = _NOTHING
+) -> AsyncIterator[Driver]:
     """An app with two hosts, and its driver; a seeded one unless an environment is given."""
     entries = entries_of(ENTRIES + more)
     seams = environment or seeded_environment(7)
-    async with open_entries(entries, config=Config(sections={}), environment=seams) as app:
+    async with open_entries(entries, config=Config(sections=dict(settings)), environment=seams) as app:
         yield Driver(app)
 
 
@@ -211,7 +214,7 @@ def leftovers(app: App, shards: Iterable[Shard], hosts: Iterable[ProcessHost] = 
     return {what: many for what, many in found.items() if many}
 
 
-# what should happen ----------------------------------------------------------------------------------------------------
+# what should happen ---------------------------------------------------------------------------------------------
 @attrs.define(eq=False)
 class Life:
     """What the model knows of a puppet."""

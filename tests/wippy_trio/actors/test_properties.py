@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,7 +42,7 @@ def test_all_at_once_the_rules_hold(program: list[Order], stop: bool) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_long_programs(seed: int) -> None:
-    program = random_program(Random(seed), 200)
+    program = random_program(seed, 200)
     run(lambda: obeys_the_model(program, stop=False))
     run(lambda: keeps_the_rules(program, stop=True))
 
@@ -57,7 +55,7 @@ def test_no_memory_is_left_in_lua() -> None:
         async with puppets.stage() as driver:
             [one, _] = puppets.shards_of(driver.app)
             for round_ in range(5):
-                await burst_of(driver, random_program(Random(5), 120), 3)
+                await burst_of(driver, random_program(5, 120), 3)
                 end_all(driver)
                 await puppets.settle()
                 driver.pids.clear()
