@@ -143,6 +143,7 @@ local function to_number(...)
     if base == nil then
         if raw_type(v) == "number" then return v end
         if raw_type(v) == "string" then
+            if #v > 64 then N.charge(#v << 4) end
             local n = raw_tonumber(v)
             return n and n + 0.0  -- text gives a float, as in the reference
         end

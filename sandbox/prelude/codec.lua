@@ -150,7 +150,9 @@ local function encode_list(crossing, ...)
   else
     for i = 1, n do o = pack_value((select(i, ...)), out, o, 1, crossing) end
   end
-  return concat(out, "", 1, o)
+  local data = concat(out, "", 1, o)
+  if o > 32 or #data > 4096 then K.tick_check(o * 8 + (#data >> 7)) end -- the value is complete: others may run
+  return data
 end
 function K.encode(...) return encode_list(false, ...) end
 function K.encode_message(...) return encode_list(true, ...) end
@@ -261,10 +263,13 @@ end
 -- copy ---------------------------------------------------------------------------------------------------------
 -- What a message carries from actor to actor of one VM: plain tables copied deep, errors and packable (immutable)
 -- objects shared, everything else nil. The same result as encode_message followed by decode.
+local copied = 0 -- fields copied since K.copy began
 local function copy_table(t, depth)
   if depth > MAX_DEPTH then error("value is nested deeper than " .. MAX_DEPTH .. " levels or refers to itself", 0) end
   local out = {}
+  local n = 0
   for k, v in next, t do
+    n = n + 1
     local tv = type(v)
     if tv == "table" then
       local mt = getmetatable(v)
@@ -280,6 +285,7 @@ local function copy_table(t, depth)
     local tk = type(k)
     if tk == "string" or tk == "number" or tk == "boolean" then out[k] = v end
   end
+  copied = copied + n
   return out
 end
 
@@ -289,7 +295,10 @@ function K.copy(v)
     local mt = getmetatable(v)
     local class = mt and class_of[mt]
     if class then return class.copy and class.copy(v) or class.shared and v or nil end
-    return copy_table(thaw(v), 1)
+    copied = 0
+    local out = copy_table(thaw(v), 1)
+    if copied > 32 then K.tick_check(copied * 8) end -- only now: another task may run, and change what was copied
+    return out
   elseif t == "function" or t == "userdata" or t == "thread" then
     return nil
   end

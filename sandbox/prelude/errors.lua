@@ -190,6 +190,7 @@ for k, v in next, kinds do lib[k] = v end
 
 -- errors.new(message) | errors.new{message=, kind=, retryable=, details=} | errors.new(kind, message) as the brief has it
 function lib.new(spec, message)
+  K.tick_check(200) -- a traceback walks the stack
   if type(spec) == "table" and not K.is_object(spec) then
     local body = spec.message
     if type(body) ~= "string" then error("errors.new: field 'message' must be a string", 2) end
@@ -210,11 +211,14 @@ function lib.new(spec, message)
 end
 
 function lib.wrap(err, context)
+  K.tick_check(200)
   if type(context) ~= "string" then error("bad argument #2 to 'wrap' (string expected)", 2) end
   if K.is_error(err) then
     local list = { context }
     local s = err[P]
-    for _, c in next, s.context or {} do list[#list + 1] = c end
+    local inner = s.context or {}
+    for i = 1, #inner do list[i + 1] = inner[i] end
+    K.tick_check(#list)
     return build(s.text, s.kind, s.retryable, s.details, s.stack, list, err)
   end
   return build(tostring(err), "", nil, nil, K.traceback(), { context })

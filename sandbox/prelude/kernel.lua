@@ -15,7 +15,9 @@ local PARK = setmetatable({}, { __tostring = function() return "park" end, __met
 local SLICE = setmetatable({}, { __tostring = function() return "slice" end, __metatable = false })
 local KILL = setmetatable({}, { __tostring = function() return "killed" end, __metatable = false })
 
-local SLICE_TICKS = 10000 -- budget checks between two looks at the clock
+local CHECKS = 2000 -- budget checks of user code between two looks at the clock, at most
+local PACE_S = 0.002 -- where that takes longer, one looks more often
+local SLICE_TICKS = 10000 -- ticks of work in libraries between two looks
 local SLICE_S = 0.004 -- a task that ran this long lets the others run
 local RUN_S = 0.010 -- a call of K.run returns to Python after this long
 local TASK_SWITCHES = 256 -- in-actor task switches before other actors get their turn
@@ -26,8 +28,9 @@ local MAX_COMMANDS = 100000 -- operations one actor waits for
 local actors = {} -- id -> actor
 local queue, qh, qt = {}, 1, 0 -- run queue of ready actors
 local A, cur -- running actor, running task
-local out, nout = {}, 0 -- commands for Python, five values each: op, actor id, command id, bytes, extra
-local resumed_at = 0.0
+local out, nout, taken = {}, 0, 0 -- commands for Python, five values each: op, actor id, command id, bytes, extra
+local OUT = 5000 -- values of `out` that K.run returns at once
+local resumed_at, looked_at = 0.0, 0.0
 K.actors = actors
 
 local OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
@@ -64,7 +67,17 @@ K.ready = ready
 
 function K.current() return A end
 function K.task() return cur end
-function K.park() return coyield(PARK) end
+-- Protected calls around the running code. In a coroutine Lua recovers an error with its C stack unwound, so that loops of
+-- nested protected calls could stack up without end, and each error would walk all of that.
+local nest = 0
+local MAX_NEST = 180
+
+function K.park()
+  local n = nest
+  local x, y = coyield(PARK)
+  nest = n
+  return x, y
+end
 
 -- budget -----------------------------------------------------------------------------------------------------------
 local function kill(a, kind, message)
@@ -78,15 +91,25 @@ local function over_limit(a)
     .. " s without waiting for anything (setting lua.cpu_limit)")
 end
 
--- Called from user code every SLICE_TICKS checks: accounts CPU time, yields when the slice is used up, kills at the limit.
+-- Called from user code every few checks: accounts CPU time, yields when the slice is used up, kills at the limit.
+-- Returns after how many checks it wants to be called again.
 -- Time is counted twice: for the actor since it last waited or took something from outside (a.cpu), and for a task since
 -- it last parked (a.busy), so that neither tasks that keep each other awake nor a loop beside a ticking clock run for ever.
 local function tick()
   local a = A
-  if not a then return SLICE_TICKS end
+  if not a then return CHECKS end
   if a.killed or a.dead then error(KILL, 0) end
   local now = host(0)
   local spent = now - resumed_at
+  local pace = a.pace
+  if now - looked_at > PACE_S then
+    pace = pace > 64 and pace // 4 or 16
+    a.pace = pace
+  elseif pace < CHECKS then
+    pace = pace * 2
+    a.pace = pace
+  end
+  looked_at = now
   if spent >= SLICE_S then
     a.cpu = a.cpu + spent
     resumed_at = now
@@ -99,16 +122,18 @@ local function tick()
     busy[cur] = task_s
     if a.cpu > a.cpu_limit or task_s > a.cpu_limit then over_limit(a) end
     if isyieldable() then
+      local n = nest
       coyield(SLICE)
+      nest = n
       if a.killed then error(KILL, 0) end
     end
   elseif a.cpu + spent > a.cpu_limit then
     over_limit(a)
   end
-  return SLICE_TICKS
+  return pace
 end
 K.tick = tick
-K.slice_ticks = SLICE_TICKS
+K.slice_ticks = CHECKS
 
 -- The actor got something done that is bounded elsewhere (a process of its host's): its time counts anew.
 function K.progress()
@@ -124,8 +149,8 @@ function K.tick_check(cost)
   if not a then return end
   local n = a.debt + cost
   if n >= SLICE_TICKS then
-    a.debt = 0
     tick()
+    a.debt = 0 -- only now: a look that fails at the end of the stack is taken again further down
   else
     a.debt = n
   end
@@ -138,18 +163,27 @@ local function memory_kill()
   error(KILL, 0)
 end
 
-local function protect(ok, e, ...)
+local ERROR_TICKS = 1250 -- one caught error: at the end of a deep stack it takes milliseconds, not a tick
+local function protect(n, ok, e, ...)
+  nest = n
   if not ok then
     if e == KILL then error(KILL, 0) end
     if e == "not enough memory" then memory_kill() end
+    K.tick_check(ERROR_TICKS)
   end
   return ok, e, ...
 end
 
-local function user_pcall(f, ...) return protect(rawpcall(f, ...)) end
+local function deeper()
+  local n = nest
+  if n >= MAX_NEST then error("stack overflow (protected calls nested deeper than " .. MAX_NEST .. ")", 3) end
+  nest = n + 1
+  return n
+end
+local function user_pcall(f, ...) return protect(deeper(), rawpcall(f, ...)) end
 local function user_xpcall(f, handler, ...)
   if type(handler) ~= "function" then error("bad argument #2 to 'xpcall' (function expected)", 2) end
-  return protect(rawxpcall(f, function(e)
+  return protect(deeper(), rawxpcall(f, function(e)
     if e == KILL or e == "not enough memory" then return e end
     return handler(e)
   end, ...))
@@ -162,7 +196,9 @@ local function after(co, ok, first, ...)
   if ok then
     if first == PARK or first == SLICE then
       held[co] = true
+      local n = nest
       local x, y = coyield(first)
+      nest = n
       held[co] = nil
       return after(co, coresume(co, x, y))
     end
@@ -170,6 +206,8 @@ local function after(co, ok, first, ...)
     error(KILL, 0)
   elseif first == "not enough memory" then
     memory_kill()
+  else
+    K.tick_check(ERROR_TICKS)
   end
   return ok, first, ...
 end
@@ -244,6 +282,7 @@ K.pcall_lib = {
 local function results(status, data)
   if status == 0 then
     local n, t = K.decode_list(data)
+    if #data > 256 then K.tick_check(#data >> 4) end
     if n == 1 then return t[1] end
     return unpack(t, 1, n)
   end
@@ -316,7 +355,7 @@ function sys.waiting(name)
       error("attempt to wait (" .. name .. ") inside a callback of sort, gsub or a metamethod", 2)
     end
     issue(op, K.encode(...), cur)
-    return results(coyield(PARK))
+    return results(K.park())
   end
 end
 
@@ -474,6 +513,7 @@ local function run_actor(a)
   A = a
   a.steps = a.steps + 1
   resumed_at = host(0)
+  looked_at = resumed_at
   local switches, sliced = 0, false
   while a.rh <= a.rt and not a.dead do
     local h = a.rh
@@ -487,6 +527,7 @@ local function run_actor(a)
         a.cpu = a.cpu + (now - resumed_at)
         resumed_at = now
       end
+      nest = 0
       local ok, y2, err = coresume(co, x, y)
       sliced = ok and y2 == SLICE
       if not sliced and a.busy then a.busy[co] = nil end
@@ -512,7 +553,7 @@ end
 function K.run()
   local until_s = host(0) + RUN_S
   local steps = 0
-  while qh <= qt do
+  while qh <= qt and taken == 0 do
     local a = queue[qh]
     queue[qh] = nil
     if qh == qt then qh, qt = 1, 0 else qh = qh + 1 end
@@ -521,10 +562,17 @@ function K.run()
     steps = steps + 1
     if nout >= 1000 or ((sliced or steps % 16 == 0) and host(0) > until_s) then break end
   end
-  local n = nout
-  nout = 0
-  if n == 0 then return qh <= qt end
-  return qh <= qt, unpack(out, 1, n)
+  local first, last = taken + 1, nout
+  if last == 0 then return qh <= qt end
+  if last - taken > OUT then
+    last = taken + OUT
+    taken = last
+    return true, unpack(out, first, last)
+  end
+  local batch = out
+  nout, taken = 0, 0
+  if last > OUT then out = {} end -- the flood is over: its room goes back
+  return qh <= qt, unpack(batch, first, last)
 end
 
 -- what Python calls ----------------------------------------------------------------------------------------------------
@@ -536,6 +584,7 @@ local function new_actor(id, pid, cpu_limit, mailbox)
     next_command = 0, next_source = 0, tasks = 0, cpu = 0.0, debt = 0, host_calls = 0,
     depth = 0, -- messages held: queued in topics and pending
     commands = 0, -- operations waited for
+    pace = CHECKS,
     steps = 0, -- times it was run, for whoever looks
   }
   actors[id] = a

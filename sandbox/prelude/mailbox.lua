@@ -277,10 +277,15 @@ function K.send_local(to, topic, ...)
   if not a or a.dead then return nil end
   local n = select("#", ...)
   local from = current().pid
-  if n == 1 then return deliver(a, topic, from, 1, K.copy((...))) end
-  local t = { ... }
-  for i = 1, n do t[i] = K.copy(t[i]) end
-  return deliver(a, topic, from, n, t)
+  local v
+  if n == 1 then
+    v = K.copy((...))
+  else
+    v = { ... }
+    for i = 1, n do v[i] = K.copy(v[i]) end
+  end
+  if a.dead then return nil end -- copying much gives way to others
+  return deliver(a, topic, from, n, v)
 end
 
 -- The senders that wait for room in a mailbox, in the order they came: {actor, task}, or HOST for those in Python.

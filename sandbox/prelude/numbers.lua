@@ -19,7 +19,7 @@ local N = { LIMIT = LIMIT, SPREAD = SPREAD, rawmt = rawmt }
 
 -- Budget of work proportional to `n` bytes done inside C. Small work is covered by the caller's own checks.
 local function charge(n)
-    if n > 4096 then K.tick_check(n >> 8) end
+    if n > 256 then K.tick_check(n >> 6) end
 end
 N.charge = charge
 
@@ -285,6 +285,7 @@ local function format_quoted(v, index)
     local t = raw_type(v)
     if t == "string" then
         if #v > LIMIT // 8 then too_long(3) end
+        charge(#v << 5)
         return raw_format("%q", v)
     end
     if t == "number" then return number_text(v) end
@@ -362,7 +363,10 @@ function N.format(f, ...)
     if select("#", ...) < n then fail(select("#", ...) + 2, "format", "no value", 3) end
     if n == 1 and #f < 4096 then
         local v = list[1]((...), 2)
-        if raw_type(v) == "string" and #v > LIMIT - 4096 then too_long(2) end
+        if raw_type(v) == "string" then
+            if #v > LIMIT - 4096 then too_long(2) end
+            charge(#v)
+        end
         return (raw_format(list.text, v))
     end
     if n == 2 and #f < 4096 then
@@ -419,6 +423,7 @@ end
 function N.char(...)
     local n = select("#", ...)
     local codes = { ... }
+    charge(n << 6)
     for i = 1, n do
         local c = codes[i]
         if math_type(c) ~= "integer" then

@@ -5,7 +5,8 @@
 -- docs/internals/front-end.md.
 -- size: the VM loads one chunk per library; nodes, subtypes, validation and values refer to one another.
 local rt = ...
-local type, next, setmetatable, error, pcall, rawequal = type, next, setmetatable, error, pcall, rawequal
+local type, next, setmetatable, error, rawequal = type, next, setmetatable, error, rawequal
+local pcall = rt.pcall or pcall -- a kill passes through, and nesting is bounded
 local floor, huge, math_type = math.floor, math.huge, math.type
 local sort, concat, unpack = table.sort, table.concat, table.unpack
 local byte, sub, format, utf8_len, codepoint = string.byte, string.sub, string.format, utf8.len, utf8.codepoint
