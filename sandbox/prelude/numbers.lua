@@ -242,7 +242,7 @@ function N.concat(t, sep, first, last)
         if i >= last then break end
         i = i + 1
     end
-    charge(size)
+    charge(size + ((last - first) << 4))
     if parts then return raw_concat(parts, sep, 1, n) end
     return raw_concat(t, sep, first, last)
 end

@@ -63,20 +63,20 @@ def through(bench: Bench, actor: int, topic: str, value: Any) -> list[Any]:
 
 
 @given(_VALUE)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_python_lua_python(value: Any) -> None:
     assert through(ECHO, _echo, "any", value) == [plain(value)]
 
 
 @given(_VALUE)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_copy_equals_a_round_trip(value: Any) -> None:
     copy, coded = through(SAME, _same, "x", value)
     assert copy == coded == plain(value)
 
 
 @given(_FLOAT | st.just(math.nan), _INT64)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_numbers_keep_their_type(number: float, whole: int) -> None:
     [got] = through(ECHO, _echo, "any", [number, whole])
     assert isinstance(got[0], float)

@@ -98,6 +98,7 @@ def test_sources_are_bounded_and_tell_when_they_have_room(bench: Bench) -> None:
     assert bench.vm.feed(actor, source, b"\x04") == 1
 
 
+@pytest.mark.slow
 def test_commands_of_one_actor_are_bounded() -> None:
     assert Bench(cpu_s=1e9, memory_bytes=512 << 20).run("""
         local n, e = 0
@@ -106,6 +107,7 @@ def test_commands_of_one_actor_are_bounded() -> None:
     """) == [100_001, "too many operations are waited for in this process (limit 100000)"]
 
 
+@pytest.mark.slow
 def test_tasks_of_one_actor_are_bounded() -> None:
     assert Bench(cpu_s=1e9, memory_bytes=512 << 20).run("""
         local n = 0
@@ -210,8 +212,16 @@ NEVER_WAITS = {
     "string growth": "local s = 'x' while true do s = (s .. s):sub(1, 100000) end",
     "repeated strings": "while true do local s = ('x'):rep(100000) end",
     "formatting": "while true do local s = string.format('%99d', 1) end",
-    "concatenation": "local t = {} for i = 1, 1000 do t[i] = 'x' end while true do table.concat(t) end",
+    "concatenation": "local t = {} for i = 1, 300 do t[i] = 'x' end while true do table.concat(t) end",
     "recursion": "local function f() return 1 + f() end while true do pcall(f) end",
+    "recursion near the end of the stack": """
+        local function g() return 1 + g() end
+        local function f(n) if n > 150000 then while true do pcall(g) end end return 1 + f(n + 1) end
+        f(0)""",
+    "nested handlers": "local function f() while true do xpcall(f, f) end end f()",
+    "nested wraps": "local function f() while true do pcall(coroutine.wrap(f)) end end f()",
+    "large copies": "local t = {} for i = 1, 1000 do t[i] = i end while true do require('t').encode(t) require('t').copy(t) end",
+    "empty tables with room": "local t = {} for i = 1, 1000 do t[i] = 1 end for i = 1, 1000 do t[i] = nil end while true do next(t) end",
     "handlers": "while true do xpcall(error, function() while true do end end) end",
 }
 
@@ -282,6 +292,23 @@ def test_many_busy_tasks_of_one_actor_do_not_keep_the_others_waiting() -> None:
     while neighbour not in bench.ended:
         bench.turn()
     assert (bench.looks - before) * LOOK_S < 0.25
+
+
+def test_protected_calls_are_nested_to_a_limit() -> None:
+    assert Bench().run("""
+        local depth, why = 0, nil
+        local function f()
+          depth = depth + 1
+          local ok, e = pcall(f)
+          why = why or e
+        end
+        f()
+        local again = 0
+        local function g() again = again + 1 local ok = pcall(g) end
+        coroutine.spawn(g)
+        for i = 1, 3 do pcall(coroutine.yield) end
+        return { depth, why, again }
+    """) == [181, "app:main:5: stack overflow (protected calls nested deeper than 180)", 181]
 
 
 def test_a_kill_is_seen_by_no_program() -> None:
