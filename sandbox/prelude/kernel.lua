@@ -139,8 +139,7 @@ K.slice_ticks = CHECKS
 function K.progress()
   local a = A
   a.cpu = 0.0
-  if a.busy then a.busy[cur] = nil end
-  resumed_at = host(0)
+  if a.busy then a.busy[cur] = nil end -- its slice goes on, or it would never give way
 end
 
 -- Work done in C or in the host on behalf of the running actor: `cost` in ticks.

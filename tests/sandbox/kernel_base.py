@@ -28,6 +28,7 @@ M.send = function(to, topic, ...)
   end
   return state == 0
 end
+M.progress = K.progress
 M.trap = function(v) sys.current().trap_links = v end
 M.traps = function() return sys.current().trap_links end
 return M

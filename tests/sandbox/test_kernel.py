@@ -270,6 +270,17 @@ def test_a_loop_that_is_sent_messages_is_killed_all_the_same() -> None:
     assert [bench.ended[key][0] for key in (actor, source_fed)] == [False, False]
 
 
+def test_who_gets_bounded_things_done_is_no_runaway_but_gives_way() -> None:
+    bench = Bench(cpu_s=0.02)
+    busy = bench.start("while true do t.progress() for i = 1, 1000 do end end")
+    neighbour = bench.start("for i = 1, 20 do coroutine.yield() end return 'done'")
+    for _ in range(100):
+        bench.turn()
+    assert bench.ended == {neighbour: (True, "done")}
+    assert bench.looks * LOOK_S > 5 * bench.cpu_s
+    bench.vm.kill(busy)
+
+
 def test_a_loop_beside_a_ticking_clock_is_killed() -> None:
     bench = Bench(cpu_s=0.02)
     actor = bench.start("coroutine.spawn(function() while true do t.wait() end end) while true do end")
