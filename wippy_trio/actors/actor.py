@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LuaActor", "Outcome", "real_failure"]
 
 Close = Callable[[], object]
+Start = Callable[[trio.Nursery], None]
 _RELEASE_S = 5.0
 _MAILBOX = 0  # beside the numbers of sources
 
@@ -89,13 +90,14 @@ class LuaActor:
         self.commands: dict[int, Cancellable] = {}
         #: Calls begun without a task of their own, by command: they end with this actor.
         self.children: dict[int, Child] = {}
-        #: Starts the task that holds this actor, at its first need of a nursery; None where there is one.
-        self.owner: Callable[[], None] | None = None
+        #: What starts the task that holds this actor, at its first need of a nursery, and the actor in whose nursery it
+        #: is to be started; None where there is such a task.
+        self.owner: Callable[[], tuple[LuaActor, Start]] | None = None
         self.room: dict[int, trio.Event] = {}
         #: The code of a process, and whether it asked to be told when that is outdated.
         self.unit: Unit | None = None
         self.upgradable = False
-        self.early: list[Callable[[trio.Nursery], None]] = []
+        self.early: list[Start] = []
         self._handles: dict[int, tuple[str, object, Close | None]] = {}
         self._next_handle = 0
         self._over = False
@@ -159,18 +161,19 @@ class LuaActor:
         if task is not None:
             trio.lowlevel.reschedule(task)
 
-    def in_nursery(self, start: Callable[[trio.Nursery], None]) -> None:
+    def in_nursery(self, start: Start) -> None:
         """Start something in the actor's nursery, which is opened for it where need be."""
-        if self._over:
-            return
-        if self.nursery is not None:
-            start(self.nursery)
-        else:
-            self.early.append(start)
-            self._unpark()
-            owner, self.owner = self.owner, None
-            if owner is not None:
-                owner()
+        actor = self  # then its caller, and so on: a long chain of calls is no deep one
+        while not actor._over:
+            if actor.nursery is not None:
+                start(actor.nursery)
+                return
+            actor.early.append(start)
+            actor._unpark()
+            owner, actor.owner = actor.owner, None
+            if owner is None:
+                return
+            actor, start = owner()
 
     def answer(self, command: int, status: int, data: bytes) -> None:
         """The result of a command that has no task: status 0 and a list of values, or 1 and an error."""
@@ -314,9 +317,10 @@ class LuaActor:
                     await function(*args)
             except BaseException as problem:  # one failed task ends its actor, not what the actor lives in
                 failure = real_failure(problem)
-                if failure is None or not isinstance(failure, Exception):
+                if isinstance(failure, Exception):
+                    self.crash(failure)
+                elif failure is not None:
                     raise
-                self.crash(failure)
 
         self.in_nursery(lambda nursery: nursery.start_soon(guarded))
         return scope.cancel

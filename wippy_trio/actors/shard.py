@@ -267,6 +267,10 @@ class Shard:
             with scope:
                 if not scope.cancel_called:
                     answer = await self._answer(actor, operation, data)
+        except BaseException as problem:
+            if real_failure(problem) is not None:
+                raise
+            return  # the actor ends; passed on, cancellations would nest as deep as calls do
         finally:
             actor.commands.pop(number, None)
         if answer is None:

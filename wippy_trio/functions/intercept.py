@@ -80,7 +80,7 @@ def option_s(value: object, name: str) -> float:
         return value / 1000
     try:
         return parse_duration_s(value if isinstance(value, str) else "")
-    except ValueError as problem:
+    except (LuaError, ValueError) as problem:
         message = f"invalid call option {name}: {problem}"
         raise InvalidError(message, retryable=False) from problem
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from sandbox.values import Packed, pack
-from wippy_trio.actors.actor import LuaActor, Outcome
+from wippy_trio.actors.actor import LuaActor, Outcome, Start, real_failure
 from wippy_trio.actors.topology import error_data, result_of
 from wippy_trio.core.errors import CanceledError, LuaError, UnavailableError
 from wippy_trio.core.frame import Frame
@@ -80,12 +80,12 @@ class Worker:
             self.terminate_now(UnavailableError("the function's worker is gone"))
         shard.wake()
 
-    def _hold_from_now(self) -> None:
+    def _hold_from_now(self) -> tuple[LuaActor, Start]:
         """The call waits for the host: from here on a task in the caller's nursery holds it."""
         caller = self._caller
         assert caller is not None
         scope = self._scope = trio.CancelScope()
-        caller.in_nursery(lambda nursery: nursery.start_soon(self._hold, scope))
+        return caller, lambda nursery: nursery.start_soon(self._hold, scope)
 
     async def _hold(self, scope: trio.CancelScope) -> None:
         if scope is not self._scope:
@@ -94,6 +94,10 @@ class Worker:
         try:
             with scope:
                 await self.actor.hold()
+        except BaseException as problem:
+            if real_failure(problem) is not None:
+                raise
+            # The caller ends; passed on, cancellations would nest as deep as calls do.
         finally:
             self.terminate_now(CanceledError("function call canceled"))
             if closers := self.actor.take_closers():
