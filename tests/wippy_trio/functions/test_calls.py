@@ -82,9 +82,10 @@ async def test_the_end_of_the_caller_ends_all_it_called(app: OpenApp, autojump_c
         quiet(running)
 
 
-@pytest.mark.parametrize("call", ['require("funcs").call(', 'require("funcs").new():with_options({ timeout = "1h" }):call('])
+@pytest.mark.parametrize("call", [".call(", '.new():with_options({ timeout = "1h" }):call('])
 async def test_a_long_chain_ends_without_deep_recursion(app: OpenApp, autojump_clock: Any, call: str) -> None:
-    text = CHAIN.replace("- name: deep\n", "- name: deep\n  pool: {type: inline}\n").replace('require("funcs").call(', call)
+    text = CHAIN.replace("- name: deep\n", "- name: deep\n  pool: {type: inline}\n")
+    text = text.replace('require("funcs").call(', f'require("funcs"){call}')
     async with app(text) as running:
         assert await running.call("app:deep", 400) == "bottom"
         with trio.move_on_after(1):
@@ -130,7 +131,7 @@ async def test_what_a_call_leaves_running_ends_with_it(app: OpenApp, autojump_cl
         quiet(running)
 
 
-async def test_a_database_is_usable_after_the_call_that_used_it_was_cancelled(app: OpenApp, autojump_clock: Any) -> None:
+async def test_a_database_is_usable_after_the_call_that_had_it_was_cancelled(app: OpenApp, autojump_clock: Any) -> None:
     entry = """
     - name: db
       kind: db.sql.sqlite
@@ -169,7 +170,8 @@ async def test_timeouts(app: OpenApp, autojump_clock: Any) -> None:
 """
     async with app(entry) as running:
         began = trio.current_time()
-        assert await running.call("app:limited", 1500) == ["none", "Timeout", "function call timed out after 1.5 s: app:deep"]
+        text = "function call timed out after 1.5 s: app:deep"
+        assert await running.call("app:limited", 1500) == ["none", "Timeout", text]
         assert trio.current_time() - began == 1.5
         assert (await running.call("app:limited", "2s"))[1] == "Timeout"
         assert await running.call("app:limited", "20s") == ["bottom"]
@@ -186,7 +188,8 @@ async def test_a_call_inherits_identity_and_context_but_not_extras(app: OpenApp,
       source: |
         return function()
           local f = require("funcs")
-          return { f.call("app:inner"), f.new():with_context({ b = 2, a = 9 }):call("app:inner"), (f.call("app:inner")) }
+          local derived = f.new():with_context({ b = 2, a = 9 })
+          return { f.call("app:inner"), derived:call("app:inner"), (f.call("app:inner")) }
         end
     - name: inner
       kind: function.lua
@@ -207,7 +210,7 @@ async def test_what_cannot_be_called(app: OpenApp, autojump_clock: Any) -> None:
     async with app(CHAIN) as running:
         with pytest.raises(LuaError, match="not found"):
             await running.call("app:nobody")
-        with pytest.raises(LuaError, match="handler not found|cannot be called|not callable"):
+        with pytest.raises(LuaError, match="not found"):
             await running.call("app:log")
         with pytest.raises(LuaError, match="not found: :deep"):
             await running.call("deep")

@@ -187,7 +187,8 @@ async def test_nothing_of_a_call_reaches_the_next(app: OpenApp, autojump_clock: 
       source: |
         return function(first)
           local ctx = require("ctx")
-          local inbox, out = process.inbox(), { ctx = ctx.get("user") or "none", options = process.get_options().trap_links }
+          local inbox, options = process.inbox(), process.get_options()
+          local out = { ctx = ctx.get("user") or "none", options = options.trap_links }
           local r = channel.select({ inbox:case_receive() }, true)
           out.message = r.value and r.value:payload():data() or "none"
           if first then
