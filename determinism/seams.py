@@ -7,8 +7,8 @@ use elsewhere. Source: ours (architecture, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
@@ -18,12 +18,16 @@ __all__ = [
     "Disk",
     "Entropy",
     "Environment",
+    "Faults",
     "FileStat",
     "Ids",
     "Listener",
     "Network",
+    "NoFaults",
     "Stream",
+    "Strike",
     "Threads",
+    "World",
 ]
 
 
@@ -150,6 +154,63 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault that strikes.
+
+    Attributes:
+        kind: name of the fault (`determinism.faults.FAULTS`).
+        where: the place that asked: a file's path, a PID, an address, an operation.
+        number: how many times this place had been asked about this kind before (0 = the first).
+        draw: a number in [0, 1) from which the place derives how bad it is (how long, how many bytes).
+        bound_s: the longest virtual time the effect may last; 0 where it is over at once.
+    """
+
+    kind: str
+    where: str
+    number: int
+    draw: float
+    bound_s: float = 0.0
+
+    @property
+    def lasts_s(self) -> float:
+        """Virtual seconds, from a hundredth of the bound up to the bound; short ones are more likely."""
+        return float(self.bound_s * 0.01 ** (1.0 - self.draw))
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What names the same fault in another run."""
+        return self.kind, self.where, self.number
+
+
+class Faults(Protocol):
+    """Decides which faults strike."""
+
+    def strike(self, kind: str, where: str) -> Strike | None:
+        """Ask at a place where `kind` could strike; a strike is to be carried out by the one who asked."""
+
+
+class NoFaults:
+    """Nothing is made to fail: the plan of a live node, and of a run without faults."""
+
+    def strike(self, kind: str, where: str) -> None:
+        """Never."""
+        del kind, where
+
+
+class World(Protocol):
+    """A simulated world, as the engine meets it: it orders, and it is told what happens. A live node has none."""
+
+    def choose(self, names: Sequence[str]) -> int:
+        """Which of these ready actors goes next: a position in `names`, which holds at least one."""
+
+    def record(self, actor: str, what: str, about: str = "", data: bytes = b"") -> None:
+        """An event for the trace: who, what, about whom or what, and what bytes were involved."""
+
+    def is_exempt(self, actor: str) -> bool:
+        """Whether an actor is a scenario's or an invariant's, which faults never strike."""
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """The frozen bundle of seams that one run lives in."""
 
@@ -159,3 +220,5 @@ class Environment:
     threads: Threads
     disk: Disk
     network: Network
+    faults: Faults = field(default_factory=NoFaults)
+    world: World | None = None
