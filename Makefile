@@ -15,7 +15,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench soak fuzz conformance clean
+.PHONY: help run test lint docs services bench soak fuzz conformance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,7 @@ $(DEV_STAMP): pyproject.toml | $(PY)
 run: $(RUN_STAMP) ## serve the demo app (APP=docs/examples/shop) on embedded defaults
 	@cd $(APP) && exec $(CURDIR)/$(PY) -m wippy_trio run
 
-test: lint docs ## lint, build the docs strictly, run the tests
+test: lint docs services ## lint, build the docs strictly, run the tests
 	$(PY) -m pytest --quiet
 
 lint: $(DEV_STAMP) ## ruff, mypy --strict, import contracts
@@ -47,6 +47,9 @@ lint: $(DEV_STAMP) ## ruff, mypy --strict, import contracts
 
 docs: $(DEV_STAMP) ## build the documentation into site/, warnings are errors
 	$(BIN)/mkdocs --quiet build --strict
+
+services: $(DEV_STAMP) ## find or build, once, the servers that tests talk to (Temporal: four minutes, with Go)
+	$(PY) -m tests.services.temporal
 
 bench: $(DEV_STAMP) ## measure; the machine should be quiet
 	$(PY) tests/benchmarks/run.py
