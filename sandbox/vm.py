@@ -6,17 +6,19 @@ host operation given to the constructor or a command returned by `run`. Source: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any
 
 from lupa.lua55 import LuaError as LupaError
 from lupa.lua55 import LuaMemoryError, LuaRuntime
 
-__all__ = ["OP_CANCEL", "OP_DRAIN", "OP_EXIT", "HostFunction", "LuaMemoryError", "LupaError", "Vm"]
+__all__ = ["OP_CANCEL", "OP_DRAIN", "OP_EXIT", "OP_SENT", "HostFunction", "LuaMemoryError", "LupaError", "Vm"]
 
 OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
+#: A host operation of simulated VMs: (OP_SENT, actor, to, topic), a message went from actor to actor inside the VM.
+OP_SENT = -1
 _HASH_SEED = 0x57_49_50_50  # fixed: the order of `pairs` over string keys is the same in every process
 DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024
 _FILES = (
@@ -38,6 +40,19 @@ def _prelude(name: str) -> bytes:
     return (files("sandbox") / "prelude" / f"{name}.lua").read_bytes()
 
 
+#: What an earlier VM of this process compiled, by source: most of the time a VM takes to be made is compiling.
+_compiled: dict[bytes, bytes] = {}
+_COMPILED_COUNT = 512
+
+
+def _once(source: bytes, load: Callable[[bytes], Any]) -> None:
+    """Load one of our own chunks, from what was compiled before where there is that."""
+    compiled = _compiled.get(source)
+    made = load(source if compiled is None else compiled)
+    if compiled is None and len(_compiled) < _COMPILED_COUNT:
+        _compiled[source] = made
+
+
 class Vm:
     """A VM of actors.
 
@@ -46,6 +61,8 @@ class Vm:
             returns `(status, value...)` with status 0 (values), 1 (nil and an error) or 2 (raise).
         random: floats in [0, 1) for `math.random`.
         memory_bytes: limit of the VM's heap.
+        simulated: names of the immediate operations before which another actor may go first, in a simulated world;
+            None in a live node. There `take_ready` and `run_one` stand in for `run`.
     """
 
     def __init__(
@@ -53,6 +70,7 @@ class Vm:
         host: HostFunction,
         random: Callable[[], float],
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        simulated: Iterable[str] | None = None,
     ) -> None:
         self._lua = LuaRuntime(
             encoding=None,
@@ -67,9 +85,13 @@ class Vm:
         kernel = self._kernel = boot(host, random)
         load = kernel[b"load_prelude"]
         for name in _FILES:
-            load(name.encode(), _prelude(name))
+            _once(_prelude(name), partial(load, name.encode()))
         kernel[b"seal"]()
+        if simulated is not None:
+            kernel[b"simulate"](" ".join(simulated).encode())
         self.run: Callable[[], Any] = kernel[b"run"]
+        self.run_one: Callable[[int], Any] = kernel[b"run_one"]
+        self.take_ready: Callable[[], Any] = kernel[b"take_ready"]
         self.start: Callable[..., Any] = kernel[b"start"]
         self.open: Callable[..., Any] = kernel[b"open"]
         self.call: Callable[..., bool] = kernel[b"call"]
@@ -103,7 +125,8 @@ class Vm:
             LupaError: the source does not compile or fails while loading (a bug of ours).
         """
         ops = self._lua.table_from({key.encode(): index for key, index in (operations or {}).items()})
-        self._add_module(name.encode(), source, f"module {name}".encode(), always, ops)
+        chunk = f"module {name}".encode()
+        _once(source, lambda code: self._add_module(name.encode(), code, chunk, always, ops))
 
     def define(
         self,

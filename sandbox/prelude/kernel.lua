@@ -14,6 +14,7 @@ local host = K.host
 local PARK = setmetatable({}, { __tostring = function() return "park" end, __metatable = false })
 local SLICE = setmetatable({}, { __tostring = function() return "slice" end, __metatable = false })
 local KILL = setmetatable({}, { __tostring = function() return "killed" end, __metatable = false })
+local POINT = setmetatable({}, { __tostring = function() return "point" end, __metatable = false })
 
 local CHECKS = 2000 -- budget checks of user code between two looks at the clock, at most
 local PACE_S = 0.002 -- where that takes longer, one looks more often
@@ -193,7 +194,7 @@ K.pcall = user_pcall
 local held = setmetatable({}, { __mode = "k" }) -- user coroutines in which a task waits: nobody else may resume them
 local function after(co, ok, first, ...)
   if ok then
-    if first == PARK or first == SLICE then
+    if first == PARK or first == SLICE or first == POINT then
       held[co] = true
       local n = nest
       local x, y = coyield(first)
@@ -302,6 +303,31 @@ local function charge_host_call()
   end
 end
 
+-- In a simulated world every operation on what actors share is a point where any other may go first, also where it is
+-- done at once in a live node. Whoever waits there goes on before the other tasks of its actor: those cannot come between.
+local shared -- names of such operations among the immediate ones; nil in a live node
+local function point()
+  if not isyieldable() then return end
+  local n = nest
+  coyield(POINT)
+  nest = n
+  if A.killed then error(KILL, 0) end
+end
+
+local OP_SENT = -1
+-- Makes this VM part of a simulated world, before any module is loaded.
+function K.simulate(names)
+  shared = {}
+  for name in string.gmatch(names, "%S+") do shared[name] = true end
+  local send_local = K.send_local
+  K.send_local = function(to, topic, ...)
+    point()
+    local state = send_local(to, topic, ...)
+    if state == 0 then host(OP_SENT, A.id, to, topic) end
+    return state
+  end
+end
+
 local ops = K.ops -- name -> index, filled by Python
 
 local function op_index(name)
@@ -316,6 +342,13 @@ K.sys = sys
 -- A function that answers at once: its arguments are encoded, its results decoded.
 function sys.immediate(name)
   local op = op_index(name)
+  if shared and shared[name] then
+    return function(...)
+      point()
+      charge_host_call()
+      return results(host(op, A.id, K.encode(...)))
+    end
+  end
   return function(...)
     charge_host_call()
     return results(host(op, A.id, K.encode(...)))
@@ -502,6 +535,10 @@ local function step(a, co, ok, y, err)
     if co == a.main then main_done(a, outcome(a, y, err)) end
   elseif y == SLICE then
     ready(a, co)
+  elseif y == POINT then
+    local h = a.rh - 1
+    a.rh, a.rq[h] = h, co
+    wake(a)
   elseif y ~= PARK then
     ready(a, co) -- coroutine.yield() outside a user coroutine: let the others run
   end
@@ -513,7 +550,7 @@ local function run_actor(a)
   a.steps = a.steps + 1
   resumed_at = host(0)
   looked_at = resumed_at
-  local switches, sliced = 0, false
+  local switches, sliced, pointed = 0, false, false
   while a.rh <= a.rt and not a.dead do
     local h = a.rh
     local co, x, y = a.rq[h], a.rx[h], a.ry[h]
@@ -528,7 +565,8 @@ local function run_actor(a)
       end
       nest = 0
       local ok, y2, err = coresume(co, x, y)
-      sliced = ok and y2 == SLICE
+      pointed = ok and y2 == POINT
+      sliced = pointed or (ok and y2 == SLICE)
       if not sliced and a.busy then a.busy[co] = nil end
       step(a, co, ok, y2, err)
       if sliced then break end
@@ -538,7 +576,7 @@ local function run_actor(a)
   end
   if not a.dead then
     if a.rh <= a.rt then
-      a.cpu = a.cpu + (host(0) - resumed_at)
+      if not pointed then a.cpu = a.cpu + (host(0) - resumed_at) end
       wake(a)
     else
       a.cpu, a.busy = 0.0, nil
@@ -546,6 +584,21 @@ local function run_actor(a)
   end
   A, cur = nil, nil
   return sliced
+end
+
+-- Whether more actors are ready, then the commands.
+local function hand_over()
+  local first, last = taken + 1, nout
+  if last == 0 then return qh <= qt end
+  if last - taken > OUT then
+    last = taken + OUT
+    taken = last
+    return true, unpack(out, first, last)
+  end
+  local batch = out
+  nout, taken = 0, 0
+  if last > OUT then out = {} end -- the flood is over: its room goes back
+  return qh <= qt, unpack(batch, first, last)
 end
 
 -- Runs ready actors; returns whether more are ready, then the commands, five values each.
@@ -561,17 +614,29 @@ function K.run()
     steps = steps + 1
     if nout >= 1000 or ((sliced or steps % 16 == 0) and host(0) > until_s) then break end
   end
-  local first, last = taken + 1, nout
-  if last == 0 then return qh <= qt end
-  if last - taken > OUT then
-    last = taken + OUT
-    taken = last
-    return true, unpack(out, first, last)
+  return hand_over()
+end
+
+-- In a simulated world Python decides which actor goes next: it takes the numbers of those that became ready...
+function K.take_ready()
+  local ids, n = {}, 0
+  for i = qh, qt do
+    n = n + 1
+    ids[n] = queue[i].id
+    queue[i] = nil
   end
-  local batch = out
-  nout, taken = 0, 0
-  if last > OUT then out = {} end -- the flood is over: its room goes back
-  return qh <= qt, unpack(batch, first, last)
+  qh, qt = 1, 0
+  return unpack(ids, 1, n)
+end
+
+-- ...and runs one of them until it parks, or comes to a point; the result is that of K.run.
+function K.run_one(id)
+  local a = actors[id]
+  if a then
+    a.queued = false
+    run_actor(a)
+  end
+  return hand_over()
 end
 
 -- what Python calls ----------------------------------------------------------------------------------------------------

@@ -46,12 +46,12 @@ end
 -- `always` puts it into every unit's globals, as the reference does with process, payload, ...
 function K.add_module(name, text, chunkname, always, ops)
   for op, index in next, ops do K.ops[op] = index end
-  local chunk, problem = load(text, "=" .. chunkname, "t")
-  if not chunk then error(problem, 0) end
+  local chunk, compiled = K.compile_own(text, "=" .. chunkname)
   local lib = chunk(K.sys, K)
   if type(lib) == "table" and not K.is_object(lib) then lib = K.freeze(lib, name) end
   modules[name] = lib
   if always then base[name] = lib end
+  return compiled
 end
 function K.add_table_module(name, lib) modules[name] = K.freeze(lib, name) end
 function K.has_module(name) return modules[name] ~= nil end
