@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import attrs
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from wippy_trio.core.frame import Frame
     from wippy_trio.runtime import Runtime
 
-__all__ = ["Call", "Mode", "Module", "ModuleClass", "Operation", "Permission", "WorkflowRule"]
+__all__ = ["LATER", "Call", "Mode", "Module", "ModuleClass", "Operation", "Permission", "WorkflowRule"]
+
+#: What an immediate handler returns when its operation has to be waited for after all (`Module.later`).
+LATER: Final = object()
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,7 +134,8 @@ class Operation:
     """One operation of a module; `handler(call, *args)`.
 
     `begin(call, command, args)` may take a waiting operation without a task of its own: it returns True when it did,
-    and answers by `LuaActor.answer` when it is done. Only for what is called very often.
+    and answers by `LuaActor.answer` when it is done. Only for what is called very often. `later` is the async half of
+    an immediate operation whose handler returned `LATER`.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Operation:
     permission: Permission | None = None
     workflow: WorkflowRule = WorkflowRule.FORBIDDEN
     begin: Callable[[Any, int, list[Any]], bool] | None = None
+    later: Callable[..., Any] | None = None
 
 
 class Module:
@@ -192,6 +197,15 @@ class Module:
     ) -> Callable[[F], F]:
         """Declare a plain function that answers at once."""
         return self._declare(name, Mode.IMMEDIATE, permission, workflow)
+
+    def later(self, name: str) -> Callable[[F], F]:
+        """Declare the async half of an immediate operation, run when its handler returns `LATER`."""
+
+        def decorate(handler: F) -> F:
+            self.operations[name] = attrs.evolve(self.operations[name], later=handler)
+            return handler
+
+        return decorate
 
     def raw(self, name: str, *, workflow: WorkflowRule = WorkflowRule.PURE) -> Callable[[F], F]:
         """Declare a plain function on scalars: strings arrive as bytes, results must be bytes, numbers or booleans."""

@@ -279,13 +279,15 @@ K.pcall_lib = {
 
 -- operations: what a module's Lua half asks of its Python half --------------------------------------------------------
 -- Results come back as (status, bytes): 0 = values, 1 = nil and an error, 2 = an error to be raised.
-local function results(status, data)
+local wait_instead
+local function results(status, data, op)
   if status == 0 then
     local n, t = K.decode_list(data)
     if #data > 256 then K.tick_check(#data >> 4) end
     if n == 1 then return t[1] end
     return unpack(t, 1, n)
   end
+  if status == 3 then return wait_instead(op, data) end
   local e = K.decode(data)
   if status == 1 then return nil, e end
   if type(e) == "string" then return error(e, 3) end
@@ -375,8 +377,15 @@ local function issue(op, data, waiter)
   local id = a.next_command + 1
   a.next_command = id
   a.waiting[id] = waiter
-  emit(op, a.id, id, data, 0)
+  emit(op, a.id, id, data, a.trace and K.where(2) or 0)
   return id
+end
+
+-- The host answered "later" to an operation that answers at once: it is waited for like any other.
+function wait_instead(op, data)
+  if not isyieldable() then error("attempt to wait inside a callback of sort, gsub or a metamethod", 2) end
+  issue(op, data, cur)
+  return results(K.park())
 end
 
 -- A function that may wait: the task parks until the host has answered.
@@ -665,11 +674,11 @@ end
 K.run_main = main_task
 
 -- Starts an actor: loads its unit and runs `method` with the decoded arguments. A guarded actor's messages go through
--- the host, which checks its permissions.
-function K.start(id, pid, unit, method, args, cpu_limit, mailbox, guarded)
+-- the host, which checks its permissions. With `trace` its commands tell the line that they come from.
+function K.start(id, pid, unit, method, args, cpu_limit, mailbox, guarded, trace)
   local u = K.unit(unit) -- now: it may be replaced before the first step
   local a = new_actor(id, pid, cpu_limit, mailbox)
-  a.guarded = guarded
+  a.guarded, a.trace = guarded, trace
   main_task(a, function()
     local f = K.load_method(a, u, method)
     local n, t = K.decode_list(args)

@@ -18,7 +18,7 @@ from sandbox.values import Handle, Multi, Packed, pack, pack_list, unpack
 from sandbox.vm import OP_CANCEL, OP_DRAIN, OP_EXIT, LuaMemoryError, LupaError, Vm
 from wippy_trio.actors.actor import Child, LuaActor, Outcome, real_failure
 from wippy_trio.core.errors import InternalError, PermissionDeniedError, UnavailableError
-from wippy_trio.module import Mode, Operation, Permission
+from wippy_trio.module import LATER, Mode, Operation, Permission
 
 if TYPE_CHECKING:
     from wippy_trio.actors.engine import Engine, Unit
@@ -254,7 +254,8 @@ class Shard:
                 result = operation.handler(actor, *args)
                 return (0, *result) if isinstance(result, tuple) else (0, result)
             values = self._arguments(actor, operation, args[0])
-            return 0, _pack_result(operation.handler(actor, *values))
+            result = operation.handler(actor, *values)
+            return (3, args[0], op) if result is LATER else (0, _pack_result(result))
         except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
             return self._failure(actor, operation, problem)
 
@@ -281,7 +282,7 @@ class Shard:
     async def _answer(self, actor: LuaActor, operation: Operation, data: bytes) -> tuple[int, bytes]:
         try:
             values = self._arguments(actor, operation, data)
-            return 0, _pack_result(await operation.handler(actor, *values))
+            return 0, _pack_result(await (operation.later or operation.handler)(actor, *values))
         except BaseException as problem:  # becomes Lua's error, or a logged crash
             failure = real_failure(problem)
             if failure is None:
