@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import trio
 
-__all__ = ["DEFAULT_EPOCH_NS", "HistoryClock", "VirtualClock"]
+from determinism.seams import Faults
+
+__all__ = ["DEFAULT_EPOCH_NS", "HistoryClock", "SimulatedClock", "VirtualClock"]
 
 _NS_PER_S = 1_000_000_000
 _LOOK_S = 0.000_02
+_MOST_FORWARD_NS = 24 * 3600 * _NS_PER_S
+_MOST_BACK_NS = 3600 * _NS_PER_S
+_MOST_SKEW_NS = 300 * _NS_PER_S
+_SKEW_RATE = 0.05
 
 #: 2026-01-01 00:00:00 UTC: where virtual time begins unless told otherwise.
 DEFAULT_EPOCH_NS = 1_767_225_600 * _NS_PER_S
@@ -65,6 +71,45 @@ class VirtualClock:
     def jump(self, delta_ns: int) -> None:
         """Set the wall clock forward or (negative) back, as an administrator would; monotonic time is untouched."""
         self._epoch_ns += delta_ns
+
+
+class SimulatedClock(VirtualClock):
+    """A virtual clock whose wall time is not to be trusted: at each look it may jump, or begin to run wrong.
+
+    Asked for at the place `wall`: `clock_forward` (a jump of up to a day), `clock_back` (of up to an hour) and
+    `clock_skew` (it runs 5% fast or slow from now on, until it is up to 5 minutes off). Monotonic time, and all that
+    waits, is untouched.
+
+    Args:
+        faults: asked at each look.
+        epoch_ns: wall time when the clock is first read, in Unix nanoseconds.
+        zone: IANA name of the local time zone.
+    """
+
+    def __init__(self, faults: Faults, epoch_ns: int = DEFAULT_EPOCH_NS, zone: str = "UTC") -> None:
+        super().__init__(epoch_ns, zone)
+        self._faults = faults
+        self._skews: list[tuple[float, int]] = []  # since when, and how far off at the end
+
+    def wall_ns(self) -> int:
+        """Unix nanoseconds, with all jumps up to now and what skews have added."""
+        strike = self._faults.strike("clock_forward", "wall")
+        if strike is not None:
+            self.jump(1 + int(strike.draw * _MOST_FORWARD_NS))
+        strike = self._faults.strike("clock_back", "wall")
+        if strike is not None:
+            self.jump(-1 - int(strike.draw * _MOST_BACK_NS))
+        strike = self._faults.strike("clock_skew", "wall")
+        if strike is not None:
+            self._skews.append((self.monotonic_s(), int((2 * strike.draw - 1) * _MOST_SKEW_NS)))
+        return super().wall_ns() + self._skew_ns()
+
+    def _skew_ns(self) -> int:
+        off_ns = 0
+        for since_s, most_ns in self._skews:
+            drift_ns = int((self.monotonic_s() - since_s) * _SKEW_RATE * _NS_PER_S)
+            off_ns += max(most_ns, -drift_ns) if most_ns < 0 else min(most_ns, drift_ns)
+        return off_ns
 
 
 class HistoryClock:

@@ -17,7 +17,7 @@ from determinism.seams import Listener, Stream
 
 T = TypeVar("T")
 
-__all__ = ["InlineThreads", "MemoryNetwork", "MemoryStream", "memory_stream_pair"]
+__all__ = ["Guard", "InlineThreads", "MemoryListener", "MemoryNetwork", "MemoryStream", "host_of", "memory_stream_pair"]
 
 #: What one direction of a connection holds before its sender waits.
 PIPE_BYTES = 65_536
@@ -51,7 +51,7 @@ class InlineThreads:
         return function(*args)
 
 
-class _Guard:
+class Guard:
     """Refuses a second task where only one may be."""
 
     def __init__(self, refusal: str) -> None:
@@ -75,8 +75,8 @@ class _Pipe:
         self.sender_gone = False
         self.receiver_gone = False
         self._changed = trio.lowlevel.ParkingLot()
-        self._send_guard = _Guard("another task is sending on this stream")
-        self._receive_guard = _Guard("another task is receiving on this stream")
+        self._send_guard = Guard("another task is sending on this stream")
+        self._receive_guard = Guard("another task is receiving on this stream")
 
     def wake(self) -> None:
         self._changed.unpark_all()
@@ -191,13 +191,23 @@ def memory_stream_pair() -> tuple[MemoryStream, MemoryStream]:
     return MemoryStream(there, back), MemoryStream(back, there)
 
 
-class _MemoryListener:
+class MemoryListener:
+    """Hands out the connections made to one place of a `MemoryNetwork`."""
+
     def __init__(self, network: MemoryNetwork, where: tuple[str, int], address: str, backlog: int) -> None:
         self._network = network
         self._where = where
         self.address = address
         # A queue of waiting connections; a caller beyond it waits, as it would for a busy machine.
-        self.arrivals, self._accepted = trio.open_memory_channel[MemoryStream](backlog)
+        self._arrivals, self._accepted = trio.open_memory_channel[Stream](backlog)
+
+    async def offer(self, stream: Stream) -> bool:
+        """Bring a connection; False where the listener closed meanwhile."""
+        try:
+            await self._arrivals.send(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        return True
 
     async def accept(self) -> Stream:
         return await self._accepted.receive()
@@ -205,7 +215,7 @@ class _MemoryListener:
     async def aclose(self) -> None:
         self._network._forget(self._where, self)
         self._accepted.close()
-        self.arrivals.close()
+        self._arrivals.close()
         await trio.lowlevel.checkpoint()
 
 
@@ -216,7 +226,7 @@ class MemoryNetwork:
     """
 
     def __init__(self) -> None:
-        self._listeners: dict[tuple[str, int], _MemoryListener] = {}  # a local socket has its path and port 0
+        self._listeners: dict[tuple[str, int], MemoryListener] = {}  # a local socket has its path and port 0
         self._next_port = _FIRST_FREE_PORT
 
     async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener:
@@ -226,14 +236,14 @@ class MemoryNetwork:
             OSError: `EADDRINUSE`, where another listener is open there.
         """
         await trio.lowlevel.checkpoint()
-        name = _host(host)
+        name = host_of(host)
         if port == 0:
             port = self._free_port(name)
         where = (name, port)
         if where in self._listeners:
             raise OSError(errno.EADDRINUSE, f"address already in use: {host}:{port}")
         shown = host or "0.0.0.0"
-        listener = _MemoryListener(self, where, f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", backlog)
+        listener = MemoryListener(self, where, f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", backlog)
         self._listeners[where] = listener
         return listener
 
@@ -243,7 +253,7 @@ class MemoryNetwork:
         Raises:
             ConnectionRefusedError: nothing listens there.
         """
-        return await self._connect((_host(host), port), f"{host}:{port}")
+        return await self._connect((host_of(host), port), f"{host}:{port}")
 
     async def listen_local(self, path: str, *, backlog: int = 16) -> Listener:
         """Accept connections at a path.
@@ -255,7 +265,7 @@ class MemoryNetwork:
         where = (path, 0)
         if where in self._listeners:
             raise OSError(errno.EADDRINUSE, f"address already in use: {path}")
-        listener = self._listeners[where] = _MemoryListener(self, where, path, backlog)
+        listener = self._listeners[where] = MemoryListener(self, where, path, backlog)
         return listener
 
     async def connect_local(self, path: str) -> Stream:
@@ -273,11 +283,18 @@ class MemoryNetwork:
         if listener is None:
             raise refused
         ours, theirs = memory_stream_pair()
-        try:
-            await listener.arrivals.send(theirs)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise refused from None
+        if not await listener.offer(theirs):
+            raise refused
         return ours
+
+    def listener_at(self, host: str, port: int) -> MemoryListener | None:
+        """Who listens at a place, if anybody does."""
+        return self._listeners.get((host_of(host), port))
+
+    def knows(self, host: str) -> bool:
+        """Whether anybody listens at some port of a host."""
+        name = host_of(host)
+        return any(known == name and port for known, port in self._listeners)
 
     def _free_port(self, name: str) -> int:
         for port in range(self._next_port, _LAST_PORT + 1):
@@ -286,10 +303,11 @@ class MemoryNetwork:
                 return port
         raise OSError(errno.EADDRNOTAVAIL, "no free port is left")
 
-    def _forget(self, where: tuple[str, int], listener: _MemoryListener) -> None:
+    def _forget(self, where: tuple[str, int], listener: MemoryListener) -> None:
         if self._listeners.get(where) is listener:
             del self._listeners[where]
 
 
-def _host(host: str) -> str:
+def host_of(host: str) -> str:
+    """The name that stands for a host: one for all names of the local machine."""
     return "localhost" if host in _LOOPBACK else host

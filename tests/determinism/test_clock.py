@@ -2,14 +2,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from determinism.clock import DEFAULT_EPOCH_NS, HistoryClock, VirtualClock
-from determinism.seams import Clock
+from determinism.clock import DEFAULT_EPOCH_NS, HistoryClock, SimulatedClock, VirtualClock
+from determinism.faults import ListedFaults
+from determinism.seams import Clock, NoFaults, Strike
 
 NS = 1_000_000_000
 
 
 def test_they_are_the_seam() -> None:
     assert isinstance(VirtualClock(), Clock)
+    assert isinstance(SimulatedClock(NoFaults()), Clock)
     assert isinstance(HistoryClock(), Clock)
 
 
@@ -81,3 +83,33 @@ def test_processor_time_grows_with_looks_and_not_with_the_machine(make: type[Vir
     looks = [one.cpu_s() for _ in range(3)]
     assert looks == [two.cpu_s() for _ in range(3)]
     assert looks == sorted(set(looks))
+
+
+def _struck(kind: str, *, number: int = 0, draw: float = 0.5) -> SimulatedClock:
+    return SimulatedClock(ListedFaults([Strike(kind, "wall", number, draw)]))
+
+
+async def test_simulated_clock_without_faults_is_the_virtual_one(autojump_clock: MockClock) -> None:
+    clock, plain = SimulatedClock(NoFaults()), VirtualClock()
+    assert clock.wall_ns() == plain.wall_ns()
+    await trio.sleep(3)
+    assert clock.wall_ns() == plain.wall_ns()
+
+
+async def test_wall_clock_jumps_and_monotonic_time_does_not(autojump_clock: MockClock) -> None:
+    for kind, off_s in (("clock_forward", 12 * 3600), ("clock_back", -1800)):
+        clock = _struck(kind, number=1)
+        before_ns, before_s = clock.wall_ns(), clock.monotonic_s()
+        assert round((clock.wall_ns() - before_ns) / 1e9) == off_s
+        assert round((clock.wall_ns() - before_ns) / 1e9) == off_s  # once
+        assert clock.monotonic_s() == before_s
+
+
+async def test_skewed_clock_runs_wrong_until_it_is_as_far_off_as_it_may(autojump_clock: MockClock) -> None:
+    for draw, most_s in ((0.9, 240), (0.1, -240)):
+        clock = _struck("clock_skew", draw=draw)
+        begun_ns = clock.wall_ns()
+        await trio.sleep(100)
+        assert clock.wall_ns() - begun_ns == pytest.approx((100 + most_s / 240 * 5) * 1e9)
+        await trio.sleep(80_000)
+        assert clock.wall_ns() - begun_ns == pytest.approx((80_100 + most_s) * 1e9)
