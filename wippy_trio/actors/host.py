@@ -11,6 +11,7 @@ import trio
 from sandbox.values import pack, pack_list
 from wippy_trio.actors.actor import LuaActor, Outcome
 from wippy_trio.actors.topology import CANCEL, error_data, result_of
+from wippy_trio.actors.traced import trace_life
 from wippy_trio.core.errors import (
     AlreadyExistsError,
     CanceledError,
@@ -21,6 +22,7 @@ from wippy_trio.core.errors import (
 )
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
+from wippy_trio.observability.trace import TRACE
 
 if TYPE_CHECKING:
     from wippy_trio.actors.engine import Engine
@@ -218,6 +220,8 @@ class ProcessHost:
         except LuaError as error:
             process.terminate_now(error)
             raise
+        if frame.extras and TRACE in frame.extras:
+            trace_life(self.engine.runtime, process)
         shard.wake()
         nursery.start_soon(process.live)
         return pid

@@ -26,6 +26,7 @@ from wippy_trio.actors.tree_spec import PATTERNS as SUPERVISED
 from wippy_trio.app.catalogue import ALWAYS, find_module
 from wippy_trio.app.config import Config, ConfigFlags, load_config, load_project, process_environment
 from wippy_trio.app.realize import Realizer
+from wippy_trio.app.tracing import install_observers
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import ConfigError, LuaError, NotFoundError
 from wippy_trio.core.frame import EMPTY_FRAME, Frame
@@ -235,6 +236,7 @@ async def _open(
         runtime.extras["request_exit"] = app.request_exit
         engine.bind(runtime, nursery)
         supervisor.bind(nursery)
+        install_observers(runtime, functions, settings, nursery)
         realizer = parts["realizer"] = Realizer(
             runtime, supervisor, lambda entry: references.declared(entry).ids, nursery
         )

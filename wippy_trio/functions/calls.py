@@ -15,6 +15,7 @@ from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId
 from wippy_trio.functions.intercept import Interceptor, Next, option_s, retry
 from wippy_trio.functions.pools import FunctionPool, PoolSettings
+from wippy_trio.observability.trace import TRACE
 
 if TYPE_CHECKING:
     from wippy_trio.actors.actor import LuaActor
@@ -36,7 +37,11 @@ class FunctionCalls:
         self._pools: dict[EntryId, FunctionPool] = {}
         self._hosted: dict[EntryId, tuple[Entry, EntryId]] = {}
         self._shard: Shard | None = None
+        #: Around calls that have options.
         self.interceptors: list[Interceptor] = [retry(engine.environment)]
+        #: Around every call, inside of those; and whether every call takes the long way for their sake.
+        self.observers: list[Interceptor] = []
+        self.observed = False
 
     async def start(self) -> None:
         """Open the shard that holds function workers."""
@@ -45,6 +50,11 @@ class FunctionCalls:
     def _function_shard(self) -> Shard:
         assert self._shard is not None
         return self._shard
+
+    def observe(self, *interceptors: Interceptor) -> None:
+        """Let every call pass these interceptors, and hand on its place in a trace: none takes the short way now."""
+        self.observers.extend(interceptors)
+        self.observed = True
 
     def add(self, entry: Entry) -> FunctionPool:
         """Register a function entry, in the place of an earlier version, whose running calls finish.
@@ -96,10 +106,10 @@ class FunctionCalls:
     def begin(self, id: EntryId, data: bytes, caller: LuaActor, command: int) -> bool:
         """Start a call without a task of its own; its pool answers `command` of `caller`.
 
-        False when it has to take the long way: options, interceptors, a queue before the workers, or no such function.
+        False when it has to take the long way: options, observers, a queue before the workers, or no such function.
         """
         pool = self._pools.get(id)
-        if pool is None or pool.entry.meta.get("options"):
+        if pool is None or self.observed or pool.entry.meta.get("options"):
             return False
         return pool.begin(data, caller, command)
 
@@ -130,14 +140,16 @@ class FunctionCalls:
             raise self._resources.explain_missing(id, "handler")
         declared = entry.meta.get("options") if entry is not None else None
         merged = {**(declared if isinstance(declared, Mapping) else {}), **(options or {})}
+        if frame.extras and TRACE in frame.extras:
+            extras = {TRACE: frame.extras[TRACE], **(extras or {})}
         inner = frame.child(id, options=merged, extras=extras)
-        if not merged:
+        if not merged and not self.observers:
             return await run(inner)
         return await self._intercepted(run, inner)
 
     async def _intercepted(self, run: Next, frame: Frame) -> Packed:
         step = run
-        for interceptor in reversed(self.interceptors):
+        for interceptor in reversed((*self.interceptors, *self.observers)):
             step = _bind(interceptor, step)
         timeout = frame.options.get("timeout")
         timeout_s = 0.0 if timeout is None else option_s(timeout, "timeout")

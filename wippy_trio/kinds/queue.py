@@ -15,6 +15,7 @@ from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
 from wippy_trio.core.frame import Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.kind import Kind, relative
+from wippy_trio.observability.trace import TRACE, tracer_of
 from wippy_trio.runtime import Runtime
 from wippy_trio.security.scope import policies_of
 from wippy_trio.storage.queue_consumer import QueueConsumer
@@ -147,7 +148,12 @@ async def open_consumer(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
 
     async def handle(delivery: Delivery) -> bool:
         args = pack_list([delivery.message.body])
-        result = await runtime.functions.call_packed(function, args, frame, None, {_DELIVERY: delivery})
+        extras: dict[str, Any] = {_DELIVERY: delivery}
+        tracer = tracer_of(runtime.extras)
+        came = tracer.extract(delivery.message.headers.get) if tracer is not None and tracer.settings.queue else None
+        if came is not None:
+            extras[TRACE] = came
+        result = await runtime.functions.call_packed(function, args, frame, None, extras)
         values = unpack(result.data)
         return not (values and values[0] is False)
 

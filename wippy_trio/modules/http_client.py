@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import trio
 
 from sandbox.values import Multi, as_bytes
@@ -16,6 +17,7 @@ from wippy_trio.http.headers import query_escape, query_unescape
 from wippy_trio.http.streams import STREAM_CLASS, ByteStream, SourceStream
 from wippy_trio.http.tls import ClientTls
 from wippy_trio.module import Call, Module, ModuleClass
+from wippy_trio.observability.trace import SpanKind, trace_of, tracer_of
 
 __all__ = ["MODULE"]
 
@@ -210,7 +212,18 @@ async def _send(call: Call, request: ClientRequest) -> ClientResponse:
     async def judge(url: str) -> None:
         await _check_address(call, url)
 
-    return await _client(call).request(request, judge)
+    tracer = tracer_of(call.runtime.extras)
+    if tracer is None or not tracer.settings.http:
+        return await _client(call).request(request, judge)
+    told = {"http.method": request.method, "http.url": request.url}
+    with tracer.span(request.method, SpanKind.CLIENT, trace_of(call.frame), told) as span:
+        if tracer.settings.http_inject:
+            own = {name.lower() for name in request.headers}
+            carrying = {name: text for name, text in tracer.headers(span.context).items() if name not in own}
+            request = attrs.evolve(request, headers={**request.headers, **carrying})
+        response = await _client(call).request(request, judge)
+        span.set({"http.status_code": response.status})
+        return response
 
 
 @MODULE.waiting("http_client.request")

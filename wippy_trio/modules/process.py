@@ -22,6 +22,7 @@ from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
 from wippy_trio.functions.frames import derived_frame
 from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
+from wippy_trio.observability.trace import carried
 
 __all__ = ["MODULE"]
 
@@ -77,7 +78,8 @@ def _require(call: Call, action: str, resource: str, message: str) -> None:
 
 def _frame(call: Call, builder: object, actor: object, scope: object) -> tuple[Frame, Mapping[str, Any]]:
     frame, fields = derived_frame(call, builder, actor, scope)
-    return Frame(None, "", frame.actor, frame.scope, frame.values, fields.get("options") or {}), fields
+    options = fields.get("options") or {}
+    return Frame(None, "", frame.actor, frame.scope, frame.values, options, carried(frame)), fields
 
 
 def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessHost]:

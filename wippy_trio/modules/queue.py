@@ -9,6 +9,7 @@ from sandbox.values import Handle, as_bytes, as_text, unpack
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.module import Call, Module, ModuleClass
+from wippy_trio.observability.trace import SpanKind, trace_of, tracer_of
 from wippy_trio.storage.queues import Delivery, QueueHandle, QueueMessage
 
 __all__ = ["MODULE"]
@@ -30,10 +31,21 @@ async def publish(call: Call, id: object, data: object, headers: Any = None) -> 
     body = unpack(as_bytes(data))[0]
     known = {as_text(key): value for key, value in (headers or {}).items()}
     try:
-        await _queue(call, name).publish(QueueMessage(body, known))
+        await _publish(call, _queue(call, name), name, QueueMessage(body, known))
     except LuaError as error:
         raise _internal("publish failed", error) from error
     return True
+
+
+async def _publish(call: Call, queue: QueueHandle, name: str, message: QueueMessage) -> None:
+    tracer = tracer_of(call.runtime.extras)
+    if tracer is None or not tracer.settings.queue:
+        await queue.publish(message)
+        return
+    told = {"messaging.operation": "publish", "messaging.destination.name": name, "messaging.batch.message_count": 1}
+    with tracer.span(f"{name}.publish", SpanKind.PRODUCER, trace_of(call.frame), told) as span:
+        headers = {**message.headers, **tracer.headers(span.context)}
+        await queue.publish(QueueMessage(message.body, headers, message.id))
 
 
 @MODULE.waiting("queue.info")
