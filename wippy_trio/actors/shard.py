@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wippy_trio.actors.engine import Engine, Unit
     from wippy_trio.runtime import Runtime
 
-__all__ = ["Shard"]
+__all__ = ["Shard", "pack_result"]
 
 _MEMORY = "memory limit of the host's VM exceeded"
 
@@ -255,7 +255,7 @@ class Shard:
                 return (0, *result) if isinstance(result, tuple) else (0, result)
             values = self._arguments(actor, operation, args[0])
             result = operation.handler(actor, *values)
-            return (3, args[0], op) if result is LATER else (0, _pack_result(result))
+            return (3, args[0], op) if result is LATER else (0, pack_result(result))
         except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
             return self._failure(actor, operation, problem)
 
@@ -282,7 +282,7 @@ class Shard:
     async def _answer(self, actor: LuaActor, operation: Operation, data: bytes) -> tuple[int, bytes]:
         try:
             values = self._arguments(actor, operation, data)
-            return 0, _pack_result(await (operation.later or operation.handler)(actor, *values))
+            return 0, pack_result(await (operation.later or operation.handler)(actor, *values))
         except BaseException as problem:  # becomes Lua's error, or a logged crash
             failure = real_failure(problem)
             if failure is None:
@@ -361,7 +361,8 @@ def _check(actor: LuaActor, permission: Permission, values: list[Any]) -> None:
         raise PermissionDeniedError(wording.format(resource=text))
 
 
-def _pack_result(result: object) -> bytes:
+def pack_result(result: object) -> bytes:
+    """What a handler returned, encoded as the list of results that Lua gets."""
     if type(result) is Packed:
         return result.data
     if type(result) is Multi:
