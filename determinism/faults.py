@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from determinism.seams import Entropy, Strike
+from determinism.seams import Entropy, Environment, Strike
 
-__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "parse_faults"]
+__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "parse_faults", "strike_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +194,17 @@ def parse_faults(text: str) -> frozenset[str]:
         else:
             chosen |= kinds
     return frozenset(chosen)
+
+
+def strike_for(environment: Environment, actor: str, kind: str, where: str) -> Strike | None:
+    """Ask on behalf of an actor, outside its own step: when its timer fires, or while its request waits.
+
+    Args:
+        environment: whose faults are asked.
+        actor: text of the PID; a scenario's or an invariant's is never struck.
+        kind, where: as for `Faults.strike`.
+    """
+    world = environment.world
+    if world is not None and world.is_exempt(actor):
+        return None
+    return environment.faults.strike(kind, where)

@@ -39,7 +39,7 @@ _DELIVERY = "queue.delivery"
 @asynccontextmanager
 async def open_memory_driver(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     """A driver in memory."""
-    driver = MemoryQueueDriver(runtime.environment.ids)
+    driver = MemoryQueueDriver(runtime.environment.ids, faults=runtime.environment.faults)
     try:
         with runtime.resources.offer(entry.id, driver):
             yield

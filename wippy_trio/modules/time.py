@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import trio
 
+from determinism.faults import strike_for
 from sandbox.values import Boxed
 from wippy_trio.core.errors import InvalidError, LuaError
 from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
@@ -23,6 +24,8 @@ MODULE = Module("time", classes={ModuleClass.TIME, ModuleClass.WORKFLOW}, prelud
 _NS = 1_000_000_000
 #: Longest wait trio can be asked for; a century is as good as forever.
 _LONGEST_S = 3_155_760_000.0
+#: A timer that fires late does so by no more than this.
+_LATEST_S = 1.0
 
 
 def boxed_time(unix_ns: int) -> Boxed:
@@ -156,23 +159,33 @@ def _seconds(ns: int) -> float:
     return min(max(ns / _NS, 0.0), _LONGEST_S)
 
 
+def _late_s(call: Call) -> float:
+    """How much later than asked for a timer fires: not at all, unless this is a simulation with `timer_jitter`."""
+    strike = strike_for(call.environment, call.pid, "timer_jitter", call.pid)
+    return 0.0 if strike is None else min(strike.lasts_s, _LATEST_S)
+
+
+def _wait_s(call: Call, ns: int) -> float:
+    return _seconds(ns) + _late_s(call) if ns > 0 else 0.0
+
+
 @MODULE.waiting("time.sleep", workflow=WorkflowRule.RECORDED)
 async def sleep(call: Call, ns: int) -> None:
     """Wait; not at all for zero and less, but others get their turn."""
-    await trio.sleep(_seconds(ns))
+    await trio.sleep(_wait_s(call, ns))
 
 
 @MODULE.waiting("time.after", workflow=WorkflowRule.RECORDED)
 async def after(call: Call, ns: int) -> Boxed:
     """The time, once it has come."""
-    await trio.sleep(_seconds(ns))
+    await trio.sleep(_wait_s(call, ns))
     return boxed_time(call.environment.clock.wall_ns())
 
 
 @MODULE.waiting("time.fire", workflow=WorkflowRule.RECORDED)
 async def fire(call: Call, source: int, ns: int) -> bool:
     """Feed the time into a channel once, and close it."""
-    await trio.sleep(_seconds(ns))
+    await trio.sleep(_wait_s(call, ns))
     call.feed_now(source, boxed_time(call.environment.clock.wall_ns()))
     call.close_feed(source)
     return True
@@ -184,7 +197,7 @@ async def tick(call: Call, source: int, ns: int) -> None:
     interval_s = _seconds(ns)
     due_s = trio.current_time() + interval_s
     while True:
-        await trio.sleep_until(due_s)
+        await trio.sleep_until(due_s + _late_s(call))
         call.feed_now(source, boxed_time(call.environment.clock.wall_ns()))
         late_s = max(trio.current_time() - due_s, 0.0)
         due_s += interval_s * (1 + late_s // interval_s)

@@ -1,26 +1,37 @@
-"""The queue driver in memory: first in, first out, bounded, gone at stop. Source: docs system/queue "Memory Driver"."""
+"""The queue driver in memory: first in, first out, bounded, gone at stop. Source: docs system/queue "Memory Driver".
+
+In a simulation a delivery may be lost (and made again `REDELIVER_S` later), late, doubled, or overtaken by the next
+one, as at-least-once brokers do; messages are never lost for good.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
 import attrs
 import trio
 
-from determinism.seams import Ids
+from determinism.seams import Faults, Ids, NoFaults
 from wippy_trio.core.errors import NotFoundError, UnavailableError
 from wippy_trio.storage.queues import ConsumerOptions, Delivery, QueueConfig, QueueMessage
 
 __all__ = ["MemoryQueueDriver"]
 
 _LENGTH_DEFAULT_COUNT = 1000
+#: When a lost delivery is made again: what brokers call the visibility timeout.
+REDELIVER_S = 30.0
+_COPY_LATEST_S = 10.0
 
 
 class _Queue:
     """Waiting messages, and those who wait for a message or for room."""
 
-    def __init__(self, max_length_count: int) -> None:
+    def __init__(self, name: str, max_length_count: int, faults: Faults) -> None:
+        self._name = name
+        self._faults = faults
+        self._later: list[tuple[float, QueueMessage]] = []  # when it comes back, by faults only
         self.max_length_count = max_length_count
         self.messages: deque[QueueMessage] = deque()
         self.consumers_count = 0
@@ -46,15 +57,54 @@ class _Queue:
     async def take(self) -> QueueMessage | None:
         """The oldest message; None once closed."""
         await trio.lowlevel.checkpoint()
-        while not self.messages:
+        while (message := self._next_now()) is None:
             if self.closed:
                 return None
-            await self._takers.park()
-        message = self.messages.popleft()
+            with trio.move_on_at(min((due_s for due_s, _ in self._later), default=math.inf)):
+                await self._takers.park()
         self._putters.unpark()
         if self.messages:
             self._takers.unpark()
         return message
+
+    def _next_now(self) -> QueueMessage | None:
+        if self._later:
+            self._return_due()
+        while self.messages:
+            at = 1 if len(self.messages) > 1 and self._faults.strike("message_reorder", self._name) else 0
+            message = self.messages[at]
+            del self.messages[at]
+            if not self._put_off(message):
+                return message
+            self._putters.unpark()
+        return None
+
+    def _put_off(self, message: QueueMessage) -> bool:
+        """Whether a fault keeps a message from being handed over now."""
+        now = trio.current_time()
+        late = self._faults.strike("message_delay", self._name)
+        if self._faults.strike("message_drop", self._name) is not None:
+            self._later.append((now + REDELIVER_S, message))
+            return True
+        if late is not None:
+            self._later.append((now + late.lasts_s, message))
+            return True
+        twice = self._faults.strike("message_duplicate", self._name)
+        if twice is not None:  # at once, or after the first was handled
+            self._later.append((now + max(0.0, twice.draw - 0.5) * 2 * _COPY_LATEST_S, message))
+        return False
+
+    def _return_due(self) -> None:
+        now = trio.current_time()
+        due = [item for item in self._later if item[0] <= now]
+        if due:
+            self._later = [item for item in self._later if item[0] > now]
+            due.sort(key=lambda item: item[0])
+            self.messages.extendleft(message for _, message in reversed(due))
+
+    @property
+    def message_count(self) -> int:
+        return len(self.messages) + len(self._later)
 
     def put_back_now(self, message: QueueMessage) -> None:
         """Give a message back that was taken and not delivered; it may exceed the bound by one per consumer."""
@@ -65,6 +115,7 @@ class _Queue:
     def close_now(self) -> None:
         self.closed = True
         self.messages.clear()
+        self._later.clear()
         self._takers.unpark_all()
         self._putters.unpark_all()
 
@@ -75,12 +126,14 @@ class MemoryQueueDriver:
     Args:
         ids: gives message ids.
         publish_wait_s: how long a publisher waits for room in a full queue, in seconds.
+        faults: asked at each delivery, with the queue's id as the place.
     """
 
     name = "memory"
 
-    def __init__(self, ids: Ids, *, publish_wait_s: float = 30.0) -> None:
+    def __init__(self, ids: Ids, *, publish_wait_s: float = 30.0, faults: Faults | None = None) -> None:
         self._ids = ids
+        self._faults = faults or NoFaults()
         self._publish_wait_s = publish_wait_s
         self._queues: dict[str, _Queue] = {}
         self._closed = False
@@ -93,7 +146,7 @@ class MemoryQueueDriver:
         length_count = asked if isinstance(asked, int) and asked > 0 else _LENGTH_DEFAULT_COUNT
         known = self._queues.get(queue)
         if known is None:
-            self._queues[queue] = _Queue(length_count)
+            self._queues[queue] = _Queue(queue, length_count, self._faults)
         else:
             known.max_length_count = length_count
 
@@ -121,8 +174,8 @@ class MemoryQueueDriver:
     async def info(self, queue: str) -> Mapping[str, int | bool]:
         """See `QueueDriver.info`."""
         await trio.lowlevel.checkpoint()
-        count = len(self._find(queue).messages)
-        return {"message_count": count, "ready": count}
+        found = self._find(queue)
+        return {"message_count": found.message_count, "ready": len(found.messages)}
 
     async def remove(self, queue: str) -> None:
         """See `QueueDriver.remove`."""
