@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from determinism.seams import Entropy, Environment, Strike
 
-__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "parse_faults", "strike_for"]
+__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "exempt", "parse_faults", "strike_for"]
+
+#: Set in tasks that no fault may strike: a scenario's, an invariant's, and the peers' that a scenario plays.
+exempt: ContextVar[bool] = ContextVar("determinism_exempt", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class _Counting:
 
     def __init__(self, on_strike: Callable[[Strike], None] | None) -> None:
         self.struck: list[Strike] = []
-        #: Set while a scenario or an invariant takes its own steps, which faults never strike.
+        #: Set while nothing may be struck: before the app is open, and when it closes.
         self.exempt = False
         self._asked: dict[tuple[str, str], int] = {}
         self.on_strike = on_strike
@@ -144,7 +148,7 @@ class FaultPlan(_Counting):
     def strike(self, kind: str, where: str) -> Strike | None:
         """See `Faults.strike`."""
         left = self._left.get(kind, 0)
-        if not left or self.exempt:
+        if not left or self.exempt or exempt.get():
             return None
         number = self._number(kind, where)
         gap = self._gap[kind]
@@ -166,7 +170,7 @@ class ListedFaults(_Counting):
 
     def strike(self, kind: str, where: str) -> Strike | None:
         """See `Faults.strike`."""
-        if kind not in self._kinds or self.exempt:
+        if kind not in self._kinds or self.exempt or exempt.get():
             return None
         found = self._listed.get((kind, where, self._number(kind, where)))
         return None if found is None else self._hit(found)

@@ -11,19 +11,16 @@ connection; `partition_one_way` and `clogged_link` with the direction of the byt
 
 from __future__ import annotations
 
-import contextvars
 import errno
 
 import trio
 
+from determinism.faults import exempt
 from determinism.memory import MemoryNetwork, host_of
 from determinism.network_stream import Link, SimulatedStream, Told, Weather
 from determinism.seams import Entropy, Faults, NoFaults, Stream
 
 __all__ = ["RealNetworkError", "SimulatedNetwork", "SimulatedStream", "exempt"]
-
-#: Set in tasks whose connections no fault may strike: a scenario's, and the peers' that a scenario plays.
-exempt: contextvars.ContextVar[bool] = contextvars.ContextVar("determinism.network.exempt", default=False)
 
 _FIRST_CLIENT_PORT = 32_768
 _CLIENT_PORTS_COUNT = 16_384

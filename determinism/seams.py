@@ -7,14 +7,17 @@ use elsewhere. Source: ours (architecture, section 4).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
+_SIMULATED = "a simulated run has no sockets of foreign libraries"
 
 __all__ = [
     "Clock",
+    "Descriptors",
     "Disk",
     "Entropy",
     "Environment",
@@ -23,6 +26,7 @@ __all__ = [
     "Ids",
     "Listener",
     "Network",
+    "NoDescriptors",
     "NoFaults",
     "Stream",
     "Strike",
@@ -153,6 +157,39 @@ class Network(Protocol):
     async def connect_local(self, path: str) -> Stream: ...
 
 
+class Descriptors(Protocol):
+    """Sockets that a foreign library opened and reads itself, as libpq does. A simulation has none."""
+
+    async def wait(self, descriptor: int, *, read: bool, write: bool) -> tuple[bool, bool]:
+        """Wait until `descriptor` can be read (if `read`) or written (if `write`); which of the two it can.
+
+        Raises:
+            OSError: it is closed, or this run is a simulation (`EOPNOTSUPP`).
+        """
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """The IP addresses of `host`, best first, at least one. Errors are the `OSError` family."""
+
+    def closing(self, descriptor: int) -> None:
+        """Say that `descriptor` is about to be closed: who waits for it gets an error."""
+
+
+class NoDescriptors:
+    """Foreign sockets where there are none: everything is refused."""
+
+    async def wait(self, descriptor: int, *, read: bool, write: bool) -> tuple[bool, bool]:
+        del descriptor, read, write
+        raise OSError(errno.EOPNOTSUPP, _SIMULATED)
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        del host
+        raise OSError(errno.EOPNOTSUPP, _SIMULATED)
+
+    def closing(self, descriptor: int) -> None:
+        """Nothing waits."""
+        del descriptor
+
+
 @dataclass(frozen=True, slots=True)
 class Strike:
     """One fault that strikes.
@@ -197,17 +234,30 @@ class NoFaults:
         del kind, where
 
 
+class Crew(Protocol):
+    """Actors that share a task, which runs one of them at a time."""
+
+    def take_ready(self) -> Sequence[tuple[int, str]]:
+        """(number, name) of those that became ready since it was asked last, in that order."""
+
+    def run_next(self, number: int) -> None:
+        """The task's next step is to run this one."""
+
+
 class World(Protocol):
     """A simulated world, as the engine meets it: it orders, and it is told what happens. A live node has none."""
 
-    def choose(self, names: Sequence[str]) -> int:
-        """Which of these ready actors goes next: a position in `names`, which holds at least one."""
+    def adopt(self, crew: Crew) -> None:
+        """The current task runs the actors of `crew`: the world chooses among them, and among all that is ready."""
 
     def record(self, actor: str, what: str, about: str = "", data: bytes = b"") -> None:
         """An event for the trace: who, what, about whom or what, and what bytes were involved."""
 
     def is_exempt(self, actor: str) -> bool:
-        """Whether an actor is a scenario's or an invariant's, which faults never strike."""
+        """Whether an actor (by the name it has in the trace) is a scenario's or an invariant's: no fault strikes it."""
+
+    def host_killed(self, host: str) -> None:
+        """A host was killed by a fault: what it had not synced may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +272,4 @@ class Environment:
     network: Network
     faults: Faults = field(default_factory=NoFaults)
     world: World | None = None
+    descriptors: Descriptors = field(default_factory=NoDescriptors)

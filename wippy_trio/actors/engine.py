@@ -13,6 +13,7 @@ from sandbox.types import SourceError, compile_source
 from wippy_trio.actors.exits import ExitLog
 from wippy_trio.actors.outdated import outdated, tell
 from wippy_trio.actors.shard import Shard
+from wippy_trio.actors.simulated import SimulatedShard
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import ConfigError, InvalidError, NotFoundError, SourcePosition
 from wippy_trio.core.ids import EntryId
@@ -234,7 +235,8 @@ class Engine:
     async def open_shard(self, name: str, memory_bytes: int | None = None) -> Shard:
         """A new VM and the task that runs it, in the node's nursery."""
         assert self._nursery is not None
-        shard = Shard(self, name, memory_bytes or self.limits.memory_bytes)
+        make = Shard if self.environment.world is None else SimulatedShard
+        shard = make(self, name, memory_bytes or self.limits.memory_bytes)
         await self._nursery.start(shard.run)
         self._shards.append(shard)
         return shard

@@ -200,7 +200,8 @@ class ProcessHost:
             raise self.engine.runtime.resources.explain_missing(entry, "factory")
         unit = self.engine.unit(entry)
         number = shard.ensure(unit)
-        pid = f"{self._pid_prefix}{self.engine.environment.ids.unique()}}}"
+        unique = self.engine.environment.ids.unique()
+        pid = f"{self._pid_prefix}{unique}}}"
         actor = shard.new_actor(pid)
         actor.unit = unit
         actor.frame = Frame(entry, pid, frame.actor, frame.scope, frame.values, frame.options, frame.extras)
@@ -223,7 +224,7 @@ class ProcessHost:
         if frame.extras and TRACE in frame.extras:
             trace_life(self.engine.runtime, process)
         shard.wake()
-        nursery.start_soon(process.live)
+        nursery.start_soon(process.live, name=f"{entry}|{unique} life")
         return pid
 
     def _find_instead(self, holder: str, options: SpawnOptions) -> str:

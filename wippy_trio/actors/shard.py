@@ -61,12 +61,15 @@ class Shard:
 
     def _new_vm(self) -> Vm:
         entropy = self.engine.environment.entropy.fork(f"lua/{self.name}")
-        vm = Vm(self._host, entropy.random, self._memory_bytes)
+        vm = self._make_vm(entropy.random)
         self._units.clear()
         self._modules.clear()
         for name in self.engine.always:
             self._need_module(vm, name)
         return vm
+
+    def _make_vm(self, random: Callable[[], float]) -> Vm:
+        return Vm(self._host, random, self._memory_bytes)
 
     def _need_module(self, vm: Vm, name: str) -> None:
         if name in self._modules:
@@ -181,10 +184,14 @@ class Shard:
         """End the shard's task; its actors must have ended."""
         self._scope.cancel()
 
+    def _advance(self) -> Any:
+        """Run the VM for a while: whether more actors are ready, and the commands, five values each."""
+        return self.vm.run()
+
     def turn(self) -> bool:
         """One go of the VM; True when more actors are ready."""
         try:
-            result = self.vm.run()
+            result = self._advance()
         except (LuaMemoryError, LupaError, MemoryError) as problem:
             self._collapse(problem)
             return False
@@ -219,7 +226,13 @@ class Shard:
             return
         scope = actor.commands[command] = trio.CancelScope()  # there before the task: it may be cancelled at once
         args = actor, operation, (command, data), scope
-        actor.in_nursery(lambda nursery: nursery.start_soon(self._serve, *args, name=operation.name))
+        name = self._task_name(actor, operation)
+        actor.in_nursery(lambda nursery: nursery.start_soon(self._serve, *args, name=name))
+
+    def _task_name(self, actor: LuaActor, operation: Operation) -> str:
+        """What trio calls the task that serves a command."""
+        del actor
+        return operation.name
 
     def _begun(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> bool:
         """Whether the operation was taken without a task of its own (or refused at once)."""

@@ -1,0 +1,169 @@
+"""One run of a simulated world: the order of its steps, its trace, and how it is ended.
+
+Everything that can go next stands in one list, in the order it became ready: tasks of trio, and the actors that share
+a task. At every step the strategy is shown the list; what it chooses takes one step, and the rest stay. Observers
+(invariants) go first, and nobody is asked, so that looking changes nothing. Source: ours (architecture, section 4).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import trio
+
+from determinism.schedule import JumpClock, run_simulated
+from determinism.seams import Crew
+from determinism.strategies import Strategy
+from determinism.trace import Trace
+
+T = TypeVar("T")
+
+__all__ = ["OBSERVER", "Bounds", "Simulation"]
+
+#: Set in tasks that only look at the world.
+OBSERVER: ContextVar[bool] = ContextVar("determinism_observer", default=False)
+_NS_PER_S = 1_000_000_000
+_STEPS_PER_LOOK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`steps`: choices and steps in all; `real_s`: seconds of the machine's own time."""
+
+    steps: int = 2_000_000
+    real_s: float = 60.0
+
+
+class Simulation:
+    """The scheduler of one run, and the world as the engine meets it (`seams.World`).
+
+    Args:
+        strategy: chooses.
+        trace: is told.
+        bounds: after which a run is stopped, without a verdict.
+    """
+
+    def __init__(self, strategy: Strategy, trace: Trace, bounds: Bounds | None = None) -> None:
+        self.strategy = strategy
+        self.trace = trace
+        self.clock = JumpClock()
+        self.bounds = bounds or Bounds()
+        #: Steps taken, and those at which there was a choice.
+        self.steps = 0
+        self.choices = 0
+        #: Why the run was stopped from outside: "", `deadlock`, `steps` or `time`.
+        self.stopped = ""
+        #: Stops the run (cancels the scenario); set by whoever drives it.
+        self.on_stop: Callable[[str], None] | None = None
+        #: Called when a host was killed.
+        self.on_host_killed: Callable[[str], None] | None = None
+        #: Called before each step that is not an observer's.
+        self.before_step: Callable[[], None] | None = None
+        self.exempt: Collection[str] = frozenset()
+        #: The names chosen where there was a choice; kept only on demand.
+        self.schedule: list[str] | None = None
+        self._names: list[str] = []
+        self._ready: list[tuple[trio.lowlevel.Task, int]] = []
+        self._seen: set[trio.lowlevel.Task] = set()
+        self._crews: dict[trio.lowlevel.Task, Crew] = {}
+        self._waiting: dict[trio.lowlevel.Task, int] = {}
+        self._started_s = 0.0
+
+    def run(self, main: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """`trio.run(main, *args)` in this world."""
+        self._started_s = time.monotonic()
+        return run_simulated(main, *args, scheduler=self, clock=self.clock)
+
+    # World -----------------------------------------------------------------------------------------------------
+    def adopt(self, crew: Crew) -> None:
+        """See `seams.World`."""
+        task = trio.lowlevel.current_task()
+        self._crews[task] = crew
+        self._waiting[task] = 0
+
+    def record(self, actor: str, what: str, about: str = "", data: bytes = b"") -> None:
+        """See `seams.World`."""
+        self.trace.record(self.now_ns(), actor, what, about, data)
+
+    def is_exempt(self, actor: str) -> bool:
+        """See `seams.World`."""
+        return actor.partition("|")[0] in self.exempt
+
+    def host_killed(self, host: str) -> None:
+        """See `seams.World`."""
+        if self.on_host_killed is not None:
+            self.on_host_killed(host)
+
+    def now_ns(self) -> int:
+        """Virtual nanoseconds since the run began."""
+        return round((self.clock.now_s - self.clock.start_s) * _NS_PER_S)
+
+    # Scheduler -------------------------------------------------------------------------------------------------
+    def pick(self, tasks: list[trio.lowlevel.Task]) -> int:
+        """See `schedule.Scheduler`."""
+        names, ready = self._names, self._ready
+        crews, seen, waiting = self._crews, self._seen, self._waiting
+        for at, task in enumerate(tasks):
+            crew = crews.get(task)
+            if crew is None:
+                if task in seen:
+                    continue
+                if task.context.get(OBSERVER):
+                    return at
+                seen.add(task)
+                names.append(task.name)
+                ready.append((task, 0))
+                continue
+            added = crew.take_ready()
+            if added:
+                waiting[task] += len(added)
+                for number, name in added:
+                    names.append(name)
+                    ready.append((task, number))
+            elif not waiting[task]:
+                return at  # it has nothing to run: housekeeping of its own
+        return self._choose(tasks)
+
+    def _choose(self, tasks: list[trio.lowlevel.Task]) -> int:
+        names, ready = self._names, self._ready
+        self.steps += 1
+        if self.before_step is not None:
+            self.before_step()
+        if self.steps % _STEPS_PER_LOOK == 0 and not self.stopped:
+            self._look()
+        position = 0
+        if len(names) > 1:
+            position = self.strategy.choose(names)
+            self.choices += 1
+            if self.schedule is not None:
+                self.schedule.append(names[position])
+        del names[position]
+        task, number = ready.pop(position)
+        if number:
+            self._waiting[task] -= 1
+            self._crews[task].run_next(number)
+        else:
+            self._seen.discard(task)
+        return tasks.index(task)
+
+    def _look(self) -> None:
+        if self.steps > self.bounds.steps:
+            self._stop("steps")
+        elif time.monotonic() - self._started_s > self.bounds.real_s:
+            self._stop("time")
+
+    def _stop(self, why: str) -> bool:
+        self.stopped = why
+        self.record("world", "stopped", why)
+        if self.on_stop is None:
+            return False
+        self.on_stop(why)
+        return True
+
+    def stuck(self) -> bool:
+        """See `schedule.Scheduler`."""
+        return not self.stopped and self._stop("deadlock")

@@ -1,0 +1,79 @@
+"""What happened in a simulated run, in order: a chain of hashes always, the events themselves when asked for.
+
+Two runs are the same run when their hashes are equal. Source: ours (architecture, section 4, level 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = ["Trace", "TraceEvent"]
+
+#: Events a kept log holds; later ones still count in the hash.
+LOG_COUNT = 200_000
+_SHOWN_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvent:
+    """One event.
+
+    Attributes:
+        number: from 0.
+        at_ns: virtual time since the beginning, nanoseconds.
+        actor: who.
+        what: step, issue, answer, sent, message, event, exit, fault, choice, ...
+        about: whom or what it is about.
+        data: the first bytes of what was involved.
+    """
+
+    number: int
+    at_ns: int
+    actor: str
+    what: str
+    about: str
+    data: bytes
+
+    def line(self) -> str:
+        """For people: number, seconds, who, what."""
+        return f"{self.number:>6}  {self.at_ns / 1e9:>12.6f}  {self.actor:<32}  {self.what:<8}  {self.about}"
+
+
+class Trace:
+    """A running hash over events, and optionally their log.
+
+    Args:
+        keep: keep the events (up to `LOG_COUNT`).
+    """
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.count = 0
+        self.log: list[TraceEvent] = []
+        #: The distinct (actor, operation) pairs met.
+        self.pairs: set[tuple[str, str]] = set()
+        #: Prefix hashes at every event, for finding the first difference of two runs; only with `keep`.
+        self._keep = keep
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._pending: list[bytes] = []
+
+    def record(self, at_ns: int, actor: str, what: str, about: str, data: bytes) -> None:
+        """Add an event."""
+        pending = self._pending
+        pending.append(f"{at_ns}\x1f{actor}\x1f{what}\x1f{about}\x1f{len(data)}\x1f".encode("utf-8", "surrogateescape"))
+        if data:
+            pending.append(data)
+        if len(pending) > 256:
+            self._settle()
+        if self._keep and self.count < LOG_COUNT:
+            self.log.append(TraceEvent(self.count, at_ns, actor, what, about, data[:_SHOWN_BYTES]))
+        self.count += 1
+
+    def _settle(self) -> None:
+        self._hash.update(b"".join(self._pending))
+        self._pending.clear()
+
+    def hexdigest(self) -> str:
+        """The hash of all events so far."""
+        self._settle()
+        return self._hash.hexdigest()
