@@ -23,6 +23,7 @@ _LANE_THREADS = 8
 
 __all__ = [
     "SystemClock",
+    "SystemDescriptors",
     "SystemDisk",
     "SystemEntropy",
     "SystemIds",
@@ -221,6 +222,44 @@ class SystemNetwork:
         return await trio.open_unix_socket(_local_name(path))
 
 
+class SystemDescriptors:
+    """Waits for descriptors with trio, and resolves names with the machine's resolver, in a thread."""
+
+    async def wait(self, descriptor: int, *, read: bool, write: bool) -> tuple[bool, bool]:
+        if not write:
+            await trio.lowlevel.wait_readable(descriptor)
+            return True, False
+        if not read:
+            await trio.lowlevel.wait_writable(descriptor)
+            return False, True
+        ready = [False, False]
+
+        async def watch(index: int) -> None:
+            await (trio.lowlevel.wait_writable if index else trio.lowlevel.wait_readable)(descriptor)
+            ready[index] = True
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, 0)
+            nursery.start_soon(watch, 1)
+        return ready[0], ready[1]
+
+    async def addresses(self, host: str) -> list[str]:
+        found = await trio.socket.getaddrinfo(host, None, type=trio.socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(item[4][0]) for item in found))
+
+    def closing(self, descriptor: int) -> None:
+        trio.lowlevel.notify_closing(descriptor)
+
+
 def system_environment() -> Environment:
     """The environment of a live node."""
-    return Environment(SystemClock(), SystemEntropy(), SystemIds(), SystemThreads(), SystemDisk(), SystemNetwork())
+    return Environment(
+        SystemClock(),
+        SystemEntropy(),
+        SystemIds(),
+        SystemThreads(),
+        SystemDisk(),
+        SystemNetwork(),
+        descriptors=SystemDescriptors(),
+    )

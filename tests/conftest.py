@@ -21,7 +21,7 @@ from wippy_trio.core.frame import EMPTY_FRAME, Frame
 from wippy_trio.core.ids import EntryId
 from wippy_trio.loader.yaml import parse
 
-pytest_plugins = ("tests.services.temporal",)
+pytest_plugins = ("tests.services.temporal", "tests.services.postgres")
 
 OpenApp = Callable[..., AbstractAsyncContextManager[App]]
 RunLua = Callable[..., Awaitable[Any]]

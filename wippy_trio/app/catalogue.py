@@ -20,6 +20,7 @@ __all__ = ["ALWAYS", "KINDS", "MODULES", "UNBUILT_KINDS", "UNBUILT_MODULES", "fi
 KINDS: Mapping[str, str] = {
     "contract.binding": "wippy_trio.kinds.contract",
     "contract.definition": "wippy_trio.kinds.contract",
+    "db.sql.postgres": "wippy_trio.kinds.sql",
     "db.sql.sqlite": "wippy_trio.kinds.sql",
     "env.storage.file": "wippy_trio.kinds.env",
     "env.storage.memory": "wippy_trio.kinds.env",
@@ -60,7 +61,6 @@ UNBUILT_KINDS: frozenset[str] = frozenset(
         "cloudstorage.s3",
         "config.aws",
         "db.sql.mysql",
-        "db.sql.postgres",
         "db.cdc.postgres",
         "exec.docker",
         "exec.native",
