@@ -53,6 +53,7 @@ KINDS: Mapping[str, str] = {
     "store.memory": "wippy_trio.kinds.store",
     "store.sql": "wippy_trio.kinds.store",
     "terminal.host": "wippy_trio.kinds.process",
+    "workflow.lua": "wippy_trio.kinds.workflow",
 }
 
 #: Kinds of the reference that are not built yet: their entries are kept and found, and fail when they are used.
@@ -84,7 +85,6 @@ UNBUILT_KINDS: frozenset[str] = frozenset(
         "template.set",
         "temporal.client",
         "temporal.worker",
-        "workflow.lua",
         "workflow.lua.bc",
     }
 )
@@ -122,6 +122,7 @@ MODULES: Mapping[str, str] = {
     "system": "wippy_trio.modules.system",
     "time": "wippy_trio.modules.time",
     "uuid": "wippy_trio.modules.uuid",
+    "workflow": "wippy_trio.modules.workflow",
     "yaml": "wippy_trio.modules.yaml",
 }
 
@@ -148,7 +149,6 @@ UNBUILT_MODULES: frozenset[str] = frozenset(
         "tty",
         "types",
         "websocket",
-        "workflow",
     }
 )
 

@@ -155,7 +155,7 @@ async def upgrade(call: Call, id_text: str, *args: Any) -> None:
     await call.release(closers)
 
 
-@MODULE.immediate("process.upgradable")
+@MODULE.immediate("process.upgradable", workflow=WorkflowRule.FORBIDDEN)
 def set_upgradable(call: Call, wanted: bool) -> None:
     """Tell the actor when its code is outdated; at once, when it is already."""
     assert isinstance(call, LuaActor)
@@ -194,28 +194,28 @@ def cancel(call: Call, destination: str, reason: object = "") -> bool:
     return True
 
 
-@MODULE.immediate("process.monitor", workflow=WorkflowRule.RECORDED)
+@MODULE.immediate("process.monitor", workflow=WorkflowRule.FORBIDDEN)
 def monitor(call: Call, destination: str, _extra: object = None) -> bool:
     """Watch for EXIT."""
     call.runtime.processes.monitor(call.pid, _resolve(call, "monitor", destination))
     return True
 
 
-@MODULE.immediate("process.unmonitor", workflow=WorkflowRule.RECORDED)
+@MODULE.immediate("process.unmonitor", workflow=WorkflowRule.FORBIDDEN)
 def unmonitor(call: Call, destination: str, _extra: object = None) -> bool:
     """Stop watching."""
     call.runtime.processes.unmonitor(call.pid, _resolve(call, "unmonitor", destination))
     return True
 
 
-@MODULE.immediate("process.link", workflow=WorkflowRule.RECORDED)
+@MODULE.immediate("process.link", workflow=WorkflowRule.FORBIDDEN)
 def link(call: Call, destination: str, _extra: object = None) -> bool:
     """Link both ways."""
     call.runtime.processes.link(call.pid, _resolve(call, "link", destination))
     return True
 
 
-@MODULE.immediate("process.unlink", workflow=WorkflowRule.RECORDED)
+@MODULE.immediate("process.unlink", workflow=WorkflowRule.FORBIDDEN)
 def unlink(call: Call, destination: str, _extra: object = None) -> bool:
     """Remove a link."""
     call.runtime.processes.unlink(call.pid, _resolve(call, "unlink", destination))
@@ -237,7 +237,7 @@ def _local_only(scope: str) -> None:
         raise UnsupportedError(message)
 
 
-@MODULE.immediate("process.registry.register")
+@MODULE.immediate("process.registry.register", workflow=WorkflowRule.FORBIDDEN)
 def register(call: Call, name: str, pid: str | None = None, scope: object = None) -> bool:
     """Bind a name to a PID of this node."""
     suffix = _scope(scope)
@@ -252,7 +252,7 @@ def register(call: Call, name: str, pid: str | None = None, scope: object = None
     return True
 
 
-@MODULE.immediate("process.registry.lookup")
+@MODULE.immediate("process.registry.lookup", workflow=WorkflowRule.FORBIDDEN)
 def lookup(call: Call, name: str) -> str:
     """The PID that holds a name."""
     pid = call.runtime.processes.lookup(name)
@@ -262,7 +262,7 @@ def lookup(call: Call, name: str) -> str:
     return str(pid)
 
 
-@MODULE.immediate("process.registry.unregister")
+@MODULE.immediate("process.registry.unregister", workflow=WorkflowRule.FORBIDDEN)
 def unregister(call: Call, name: str, scope: object = None) -> bool:
     """Free a name."""
     suffix = _scope(scope)
