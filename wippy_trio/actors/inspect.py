@@ -16,6 +16,7 @@ import trio
 from sandbox.values import as_text, pack_list, unpack
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.host import Process
+from wippy_trio.actors.mailbox import Mailbox
 from wippy_trio.actors.supervisor import Supervisor
 from wippy_trio.actors.tree import Tree
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
@@ -38,7 +39,7 @@ class Row:
     Attributes:
         pid: its PID.
         entry: what it runs.
-        type: process, call (of a function) or supervisor.
+        type: process, call (of a function), supervisor, or mailbox (of a task in Python; its name is the entry).
         parent: PID of who started it, or the service whose process it is; empty for the runtime itself.
         state: running, ready, waiting, or idle (a call about to begin or end).
         waits: what its main task waits on, and `line` where.
@@ -97,6 +98,9 @@ def _row(runtime: Runtime, pid: str, restarts: Mapping[str, int]) -> Row | None:
         kind = "supervisor" if isinstance(participant, Tree) else "process"
         age_s = now_s - participant.started_s
         return Row(pid, entry, kind, participant.parent, restarts=again or 0, age_s=age_s)
+    if isinstance(participant, Mailbox):
+        held, age_s = participant.waiting_count, now_s - participant.started_s
+        return Row(pid, participant.name, "mailbox", participant.parent, mailbox=held, age_s=age_s)
     entry = str(actor.frame.entry or "") if actor is not None else ""
     return Row(pid, entry, "call" if actor is not None else "other", "")
 

@@ -20,6 +20,7 @@ from determinism.system import system_environment
 from sandbox.values import pack_list
 from wippy_trio.actors.engine import Engine, Limits
 from wippy_trio.actors.host import ProcessHost, SpawnOptions
+from wippy_trio.actors.mailbox import Mailbox, TopicChannel
 from wippy_trio.actors.supervisor import Service, Supervisor, only_error
 from wippy_trio.actors.topology import Topology
 from wippy_trio.actors.tree_spec import PATTERNS as SUPERVISED
@@ -103,6 +104,26 @@ class App:
             LuaError: an unknown name, or a full mailbox.
         """
         self.runtime.processes.send(destination, topic, "", pack_list(payloads))
+
+    def mailbox(self, name: str = "", *, capacity: int = 1_024) -> Mailbox:
+        """A participant for a trio task: `async with app.mailbox("name") as mailbox: async for message in mailbox:`.
+
+        Args:
+            name: registered for as long as the block runs; empty for none.
+            capacity: messages it holds before senders wait.
+
+        Raises:
+            InvalidError: a capacity below 1.
+        """
+        return Mailbox(self.runtime, name, capacity=capacity)
+
+    def channel_to(self, destination: str, topic: str) -> TopicChannel:
+        """A trio `SendChannel` into the mailbox of a PID or of whoever holds a name; sending waits for room.
+
+        Raises:
+            InvalidError: an empty or reserved topic.
+        """
+        return TopicChannel(self.runtime.processes, destination, topic)
 
     def serve_address(self, id: str | EntryId) -> str:
         """`host:port` that an http.service listens on (the real port where 0 was asked for).
