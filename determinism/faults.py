@@ -15,12 +15,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from determinism.seams import Entropy, Environment, Strike
+from determinism.seams import Entropy, Strike
 
-__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "exempt", "parse_faults", "strike_for"]
+__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "exempt", "observer", "parse_faults"]
 
 #: Set in tasks that no fault may strike: a scenario's, an invariant's, and the peers' that a scenario plays.
 exempt: ContextVar[bool] = ContextVar("determinism_exempt", default=False)
+
+#: Set in tasks that only look at the world: they go first, take no virtual time, and change nothing.
+observer: ContextVar[bool] = ContextVar("determinism_observer", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +201,3 @@ def parse_faults(text: str) -> frozenset[str]:
         else:
             chosen |= kinds
     return frozenset(chosen)
-
-
-def strike_for(environment: Environment, actor: str, kind: str, where: str) -> Strike | None:
-    """Ask on behalf of an actor, outside its own step: when its timer fires, or while its request waits.
-
-    Args:
-        environment: whose faults are asked.
-        actor: text of the PID; a scenario's or an invariant's is never struck.
-        kind, where: as for `Faults.strike`.
-    """
-    world = environment.world
-    if world is not None and world.is_exempt(actor):
-        return None
-    return environment.faults.strike(kind, where)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Collection
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import trio
 
+from determinism.faults import observer
 from determinism.schedule import JumpClock, run_simulated
 from determinism.seams import Crew
 from determinism.strategies import Strategy
@@ -22,10 +22,8 @@ from determinism.trace import Trace
 
 T = TypeVar("T")
 
-__all__ = ["OBSERVER", "Bounds", "Simulation"]
+__all__ = ["Bounds", "Simulation"]
 
-#: Set in tasks that only look at the world.
-OBSERVER: ContextVar[bool] = ContextVar("determinism_observer", default=False)
 _NS_PER_S = 1_000_000_000
 _STEPS_PER_LOOK = 256
 
@@ -58,7 +56,7 @@ class Simulation:
         #: Why the run was stopped from outside: "", `deadlock`, `steps` or `time`.
         self.stopped = ""
         #: Stops the run (cancels the scenario); set by whoever drives it.
-        self.on_stop: Callable[[str], None] | None = None
+        self.on_stop: Callable[[], None] | None = None
         #: Called when a host was killed.
         self.on_host_killed: Callable[[str], None] | None = None
         #: Called before each step that is not an observer's.
@@ -112,7 +110,7 @@ class Simulation:
             if crew is None:
                 if task in seen:
                     continue
-                if task.context.get(OBSERVER):
+                if task.context.get(observer):
                     return at
                 seen.add(task)
                 names.append(task.name)
@@ -161,7 +159,7 @@ class Simulation:
         self.record("world", "stopped", why)
         if self.on_stop is None:
             return False
-        self.on_stop(why)
+        self.on_stop()
         return True
 
     def stuck(self) -> bool:

@@ -1,0 +1,321 @@
+"""One life of an app in a simulated world: a seed, a scenario, what went wrong. See docs/guides/simulation.md.
+
+Source: ours (architecture, section 4, level 3).
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable, Collection, Mapping
+
+import attrs
+import trio
+
+from determinism.clock import SimulatedClock
+from determinism.disk import SimulatedDisk
+from determinism.disk_base import BaseView
+from determinism.entropy import SeededEntropy, SeededIds
+from determinism.faults import FaultPlan, ListedFaults
+from determinism.network import SimulatedNetwork
+from determinism.seams import Environment, Strike
+from determinism.simulate import Bounds, Simulation
+from determinism.strategies import Scheduled, Strategy, make_strategy
+from determinism.threads import SimulatedThreads
+from determinism.trace import Trace, TraceEvent
+from sandbox.errors import LuaError
+from wippy_trio.actors.inspect import rows_of
+from wippy_trio.app.app import App, open_entries
+from wippy_trio.app.config import Config
+from wippy_trio.core.entry import Entry
+from wippy_trio.simulation.faults import faults_for
+from wippy_trio.simulation.observers import Observers
+from wippy_trio.simulation.scenarios import BOOT, Invariant, Scenario, complaint
+
+__all__ = ["Failure", "Life", "LifeSpec", "SimulatedApp", "live"]
+
+#: Nothing may happen for this long after the scenario, before its invariants are looked at for the last time.
+SETTLE_S = 2.0
+#: Where something always happens (a ticking service), it is not waited for longer than this.
+SETTLE_MOST_S = 30.0
+#: How long the services of an app without scenarios are watched.
+BOOT_S = 60.0
+_INJECTED = "injected fault"
+_SHOWN_ROWS = 50
+
+
+@attrs.frozen(slots=True, eq=False)
+class SimulatedApp:
+    """An app as it was loaded; lives start from it, any number of them.
+
+    Attributes:
+        entries, config, module_roots: what loading gave.
+        base: a view of the app's own folders on the machine's disk, for reading.
+        scenarios, invariants: what it says must hold.
+    """
+
+    entries: tuple[Entry, ...]
+    config: Config
+    module_roots: Mapping[str, str]
+    base: BaseView
+    scenarios: tuple[Scenario, ...]
+    invariants: tuple[Invariant, ...]
+
+
+@attrs.frozen(slots=True)
+class LifeSpec:
+    """Which life.
+
+    Attributes:
+        scenario: id of the scenario, or `(boot)`.
+        seed: of everything that is drawn.
+        strategy: by name.
+        kinds: kinds of faults that may strike.
+        strikes: exactly these faults strike instead, where the life comes past their places.
+        schedule: step -> name: exactly these switches are made instead of the strategy's.
+        length: how many choices the scenario takes, as far as is known.
+        keep: keep the log of events and the names chosen.
+        bounds: of the run.
+    """
+
+    scenario: str
+    seed: int
+    strategy: str = "swarm"
+    kinds: frozenset[str] = frozenset()
+    strikes: tuple[Strike, ...] | None = None
+    schedule: Mapping[int, str] | None = None
+    length: int = 500
+    keep: bool = False
+    bounds: Bounds = attrs.field(factory=Bounds)
+
+
+@attrs.frozen(slots=True)
+class Failure:
+    """What went wrong: `kind` is scenario, timeout, invariant, service, deadlock, leak or runtime."""
+
+    kind: str
+    message: str
+    stack: str = ""
+
+    @property
+    def same_as(self) -> tuple[str, str]:
+        """What makes two failures the same one, while shrinking: the kind, and the message without its numbers."""
+        return self.kind, "".join("#" if letter.isdigit() else letter for letter in self.message)
+
+
+@attrs.define(slots=True, eq=False)
+class Life:
+    """How a life went.
+
+    Attributes:
+        spec: which life.
+        failure: what went wrong; None where everything held.
+        inconclusive: why there is no verdict (`steps`, `time`), else empty.
+        steps, choices: taken in all, and with a choice.
+        virtual_s: virtual time it took.
+        strikes: faults that struck.
+        trace_hash: of its trace.
+        pairs: (actor, operation) pairs met.
+        made: switches of the schedule, where one was given.
+        names: names chosen, and log of events, where they were kept.
+    """
+
+    spec: LifeSpec
+    failure: Failure | None = None
+    inconclusive: str = ""
+    steps: int = 0
+    choices: int = 0
+    virtual_s: float = 0.0
+    strikes: tuple[Strike, ...] = ()
+    trace_hash: str = ""
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    made: Mapping[int, str] = attrs.field(factory=dict)
+    names: tuple[str, ...] = ()
+    log: tuple[TraceEvent, ...] = ()
+
+
+def live(app: SimulatedApp, spec: LifeSpec, visit: Callable[[App, Simulation], None] | None = None) -> Life:
+    """Run one life from its beginning to its end.
+
+    Args:
+        app: the app.
+        spec: which life.
+        visit: called with the open app before the scenario begins (for breakpoints and inspection).
+    """
+    world = _World(app, spec)
+    try:
+        world.simulation.run(world.main, visit)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as problem:  # noqa: BLE001 - a bug of ours, or a world that will not end: both are findings
+        world.fail(Failure("runtime", f"{type(problem).__name__}: {problem}", _trace_of(problem)))
+    return world.life()
+
+
+class _World:
+    def __init__(self, app: SimulatedApp, spec: LifeSpec) -> None:
+        self.app = app
+        self.spec = spec
+        self.failure: Failure | None = None
+        root = SeededEntropy(spec.seed)
+        strategy: Strategy
+        if spec.schedule is not None:
+            strategy = Scheduled(spec.schedule)
+        else:
+            strategy = make_strategy(spec.strategy, root, spec.length)
+        self.trace = Trace(keep=spec.keep)
+        simulation = self.simulation = Simulation(strategy, self.trace, spec.bounds)
+        if spec.keep:
+            simulation.schedule = []
+        simulation.exempt = {str(one.id) for one in app.scenarios} | {str(one.id) for one in app.invariants}
+        self.faults: FaultPlan | ListedFaults
+        if spec.strikes is not None:
+            self.faults = ListedFaults(spec.strikes, self._struck)
+        else:
+            self.faults = faults_for(root.fork("faults"), spec.kinds, self._struck)
+        self.faults.exempt = True
+        self.environment = self._environment(root)
+        self._over = False
+        self._broken = trio.CancelScope()
+
+    def _environment(self, root: SeededEntropy) -> Environment:
+        faults, record = self.faults, self.simulation.record
+        clock = SimulatedClock(faults)
+        disk = SimulatedDisk(clock, base=self.app.base, faults=faults)
+        self.simulation.on_host_killed = functools.partial(self._host_killed, disk)
+        return Environment(
+            clock=clock,
+            entropy=root.fork("entropy"),
+            ids=SeededIds(root.fork("ids")),
+            threads=SimulatedThreads(root.fork("threads"), faults),
+            disk=disk,
+            network=SimulatedNetwork(root.fork("network"), faults, record=record),
+            faults=faults,
+            world=self.simulation,
+        )
+
+    def _host_killed(self, disk: SimulatedDisk, host: str) -> None:
+        strike = self.faults.strike("lost_unsynced_write", host)
+        if strike is not None:
+            disk.crash(strike)
+
+    def _struck(self, strike: Strike) -> None:
+        self.simulation.record("world", "fault", f"{strike.kind} at {strike.where} #{strike.number}")
+
+    def fail(self, failure: Failure) -> None:
+        """The first failure is the one that counts."""
+        if self.failure is None and not self._over:
+            self.failure = failure
+            self.simulation.record("world", "failure", f"{failure.kind}: {failure.message}")
+
+    def life(self) -> Life:
+        simulation, trace = self.simulation, self.trace
+        inconclusive = simulation.stopped if simulation.stopped in {"steps", "time"} and self.failure is None else ""
+        strategy = simulation.strategy
+        return Life(
+            self.spec,
+            self.failure,
+            inconclusive,
+            simulation.steps,
+            simulation.choices,
+            simulation.now_ns() / 1e9,
+            tuple(self.faults.struck),
+            trace.hexdigest(),
+            frozenset(trace.pairs),
+            dict(strategy.made) if isinstance(strategy, Scheduled) else {},
+            tuple(simulation.schedule or ()),
+            tuple(trace.log),
+        )
+
+    # the run ---------------------------------------------------------------------------------------------------
+    async def main(self, visit: Callable[[App, Simulation], None] | None) -> None:
+        opened: App | None = None
+        try:
+            async with open_entries(
+                self.app.entries,
+                config=self.app.config,
+                environment=self.environment,
+                module_roots=self.app.module_roots,
+            ) as app:
+                opened = app
+                if visit is not None:
+                    visit(app, self.simulation)
+                await self._play(app)
+                self._check_services(app)
+                self.faults.exempt = True
+        except LuaError as problem:
+            self.fail(Failure("service", f"the app does not start: {problem}", problem.stack))
+        if opened is not None and not self.simulation.stopped:
+            self._check_leaks(opened)
+
+    async def _play(self, app: App) -> None:
+        async with Observers(app, self.app.invariants, self.simulation, self._invariant_broken).open() as observers:
+            with trio.CancelScope() as scope:
+                self.simulation.on_stop = scope.cancel
+                self._broken = scope
+                self.faults.exempt = False
+                await self._scenario(app)
+                await self._settle()
+            self.simulation.on_stop = None
+            self.faults.exempt = True
+            if self.simulation.stopped == "deadlock":
+                message = f"nothing can ever run again while {self.spec.scenario} waits"
+                self.fail(Failure("deadlock", message, _waiting(app)))
+            if self.failure is None and not self.simulation.stopped:
+                await observers.look_all()
+
+    def _invariant_broken(self, invariant: Invariant, message: str, stack: str) -> None:
+        self.fail(Failure("invariant", f"{invariant.id}: {message}", stack))
+        self._broken.cancel()
+
+    async def _scenario(self, app: App) -> None:
+        scenario = next((item for item in self.app.scenarios if str(item.id) == self.spec.scenario), None)
+        if scenario is None:
+            assert self.spec.scenario == BOOT, self.spec.scenario
+            await trio.sleep(BOOT_S)
+            return
+        try:
+            with trio.move_on_after(scenario.timeout_s) as limit:
+                value = await app.call(scenario.id)
+            if limit.cancelled_caught:
+                took = f"took longer than {scenario.timeout_s:g} s of virtual time (meta.timeout)"
+                self.fail(Failure("timeout", f"{scenario.id} {took}", _waiting(app)))
+            elif wrong := complaint(value):
+                self.fail(Failure("scenario", f"{scenario.id} {wrong}"))
+        except LuaError as problem:
+            self.fail(Failure("scenario", str(problem) or "an error without a message", problem.stack))
+
+    async def _settle(self) -> None:
+        if self.failure is not None:
+            return
+        until_s = trio.current_time() + SETTLE_MOST_S
+        steps = -1
+        while self.trace.count != steps and trio.current_time() < until_s:
+            steps = self.trace.count
+            await trio.sleep(SETTLE_S)
+
+    def _check_services(self, app: App) -> None:
+        for service in app.supervisor.all():
+            error = service.error
+            if str(service.state) == "failed" and error is not None and _INJECTED not in str(error):
+                self.fail(Failure("service", f"service {service.id} failed for good: {error}", _stack_of(error)))
+
+    def _check_leaks(self, app: App) -> None:
+        left: Collection[str] = app.runtime.processes.pids()
+        if left:
+            self.fail(Failure("leak", f"alive after shutdown: {', '.join(sorted(left))}"))
+
+
+def _waiting(app: App) -> str:
+    """Who waits for what, for whoever reads the report."""
+    rows = rows_of(app.runtime, app.runtime.processes.pids())
+    waits = [f"{row.entry} {row.pid} {row.state}: {row.waits} {row.line}".rstrip() for row in rows]
+    return "\n".join(waits[:_SHOWN_ROWS])
+
+
+def _stack_of(error: BaseException) -> str:
+    return str(getattr(error, "stack", ""))
+
+
+def _trace_of(problem: BaseException) -> str:
+    return "".join(traceback.format_exception(problem))
