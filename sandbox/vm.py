@@ -14,16 +14,26 @@ from typing import Any
 from lupa.lua55 import LuaError as LupaError
 from lupa.lua55 import LuaMemoryError, LuaRuntime
 
-__all__ = ["OP_CANCEL", "OP_DRAIN", "OP_EXIT", "OP_SENT", "HostFunction", "LuaMemoryError", "LupaError", "Vm"]
+__all__ = [
+    "OP_CANCEL",
+    "OP_DRAIN",
+    "OP_EXIT",
+    "OP_SENT",
+    "OP_SLOT",
+    "HostFunction",
+    "LuaMemoryError",
+    "LupaError",
+    "Vm",
+]
 
-OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
+OP_EXIT, OP_CANCEL, OP_DRAIN, OP_SLOT = -1, -2, -3, -4
 #: A host operation of simulated VMs: (OP_SENT, actor, to, topic), a message went from actor to actor inside the VM.
 OP_SENT = -1
 _HASH_SEED = 0x57_49_50_50  # fixed: the order of `pairs` over string keys is the same in every process
 DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024
 _FILES = (
     *("errors", "codec", "kernel", "channel", "mailbox"),
-    *("numbers", "pattern", "baselib", "types", "units", "inspect"),
+    *("numbers", "pattern", "baselib", "types", "units", "calls", "inspect"),
 )
 
 #: A host operation: (operation index, actor id, arguments...) -> (status, result...). It never raises.
@@ -103,6 +113,8 @@ class Vm:
         self.deliver: Callable[[int, bytes, bytes, bytes], int] = kernel[b"deliver"]
         self.event: Callable[[int, bytes], int] = kernel[b"event"]
         self.upgrade: Callable[..., bool] = kernel[b"upgrade"]
+        self.revoke: Callable[[int], int] = kernel[b"revoke"]
+        self.calls_inside: Callable[[int], int] = kernel[b"calls_inside"]
         self.want_room: Callable[[int], bool] = kernel[b"want_room"]
         self.inspect: Callable[[int, bool], bytes | None] = kernel[b"inspect"]
         self.survey: Callable[[bytes], bytes] = kernel[b"survey"]

@@ -41,6 +41,8 @@ local function place(co, depth)
         local inner = depth < MAX_NESTED and resumed(co, level)
         if inner then return place(inner, depth + 1) end
         does = does or operation(info.func)
+      elseif sfind(src, "^kernel/calls") then
+        does = does or "funcs.call"
       elseif sfind(src, "^kernel/") then
         if info.name then does = does or info.name end
       elseif not sfind(src, "^module ") then

@@ -348,11 +348,13 @@ function sys.immediate(name)
     return function(...)
       point()
       charge_host_call()
+      if not A.pid then K.make_known(A) end
       return results(host(op, A.id, K.encode(...)))
     end
   end
   return function(...)
     charge_host_call()
+    if not A.pid then K.make_known(A) end
     return results(host(op, A.id, K.encode(...)))
   end
 end
@@ -362,14 +364,14 @@ function sys.raw(name)
   local op = op_index(name)
   return function(...)
     charge_host_call()
+    if not A.pid then K.make_known(A) end
     local status, a, b, c = host(op, A.id, ...)
     if status == 0 then return a, b, c end
     return results(status, a)
   end
 end
 
-local function issue(op, data, waiter)
-  local a = A
+function K.new_command(a, waiter)
   if a.commands >= MAX_COMMANDS then
     error("too many operations are waited for in this process (limit " .. MAX_COMMANDS .. ")", 3)
   end
@@ -377,6 +379,13 @@ local function issue(op, data, waiter)
   local id = a.next_command + 1
   a.next_command = id
   a.waiting[id] = waiter
+  return id
+end
+
+local function issue(op, data, waiter)
+  local a = A
+  if not a.pid then K.make_known(a) end
+  local id = K.new_command(a, waiter)
   emit(op, a.id, id, data, a.trace and K.where(2) or 0)
   return id
 end
@@ -472,10 +481,18 @@ function sys.check(v, want, index, name)
 end
 
 -- running --------------------------------------------------------------------------------------------------------------
-local function finish(a, ok, data)
+-- Drops all that an actor was about to do.
+local function bury(a)
   a.dead = true
   actors[a.id] = nil
   a.waiting, a.sources, a.rq, a.rx, a.ry, a.alive = {}, {}, {}, {}, {}, {}
+  if a.calls then K.end_calls(a) end
+end
+K.bury = bury
+
+local function finish(a, ok, data)
+  bury(a)
+  if a.inside then K.leave_inside(a) end
   emit(OP_EXIT, a.id, ok and 1 or 0, data, 0)
   if K.on_actor_end then K.on_actor_end(a) end
 end
@@ -492,9 +509,11 @@ local function guarded(a, f, ...)
   return false, K.encode_message(K.new_error("Internal", data))
 end
 
+local function is_failure(err) return type(err) == "string" or K.is_error(err) end
+
 -- The outcome of a call: an error as second value (or its text) means that the call failed.
 local function outcome(a, v, err)
-  if err ~= nil and (type(err) == "string" or K.is_error(err)) then
+  if err ~= nil and is_failure(err) then
     local _, data = guarded(a, function() return K.encode_message(K.to_error(err, K.traceback())) end)
     return false, data
   end
@@ -519,12 +538,16 @@ local function clear(a)
   a.waiting, a.commands, a.sources, a.tasks, a.alive, a.main = {}, 0, {}, 0, {}, nil
   a.topics, a.inbox, a.pending, a.depth, a.state = {}, nil, nil, 0, {}
   a.trap_links, a.upgradable, a.cpu, a.busy = nil, nil, 0.0, nil
+  if a.calls then K.end_calls(a) end
 end
+K.clear = clear
 
 -- The end of the actor's main task: a function worker waits for its next call, everything else is over.
 local function main_done(a, ok, data)
   if a.dead then return end -- killed from outside while it ran
-  if a.worker and not a.killed then
+  if a.inside then
+    K.end_inside(a, ok, data)
+  elseif a.worker and not a.killed then
     clear(a)
     K.on_actor_end(a)
     emit(OP_EXIT, a.id, ok and 1 or 0, data, 1)
@@ -541,7 +564,13 @@ local function step(a, co, ok, y, err)
   elseif costatus(co) == "dead" then
     a.alive[co] = nil
     a.tasks = a.tasks - 1
-    if co == a.main then main_done(a, outcome(a, y, err)) end
+    if co == a.main then
+      if a.pid == false and (err == nil or not is_failure(err)) then
+        K.return_inside(a, guarded(a, K.copy, y))
+      else
+        main_done(a, outcome(a, y, err))
+      end
+    end
   elseif y == SLICE then
     ready(a, co)
   elseif y == POINT then
@@ -661,9 +690,10 @@ local function new_actor(id, pid, cpu_limit, mailbox)
     steps = 0, -- times it was run, for whoever looks
   }
   actors[id] = a
-  if pid ~= "" then K.by_pid[pid] = a end
+  if pid and pid ~= "" then K.by_pid[pid] = a end
   return a
 end
+K.new_actor = new_actor
 
 local function main_task(a, f)
   local co = cocreate(f)
@@ -712,9 +742,8 @@ end
 function K.kill(id)
   local a = actors[id]
   if not a then return false end
-  a.dead = true
-  actors[id] = nil
-  a.waiting, a.sources, a.rq, a.rx, a.ry, a.alive = {}, {}, {}, {}, {}, {}
+  bury(a)
+  if a.inside then K.leave_inside(a) end
   if K.on_actor_end then K.on_actor_end(a) end
   return true
 end

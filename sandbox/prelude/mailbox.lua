@@ -276,7 +276,8 @@ function K.send_local(to, topic, ...)
   local a = by_pid[to]
   if not a or a.dead then return nil end
   local n = select("#", ...)
-  local from = current().pid
+  local me = current()
+  local from = me.pid or K.make_known(me)
   local v
   if n == 1 then
     v = K.copy((...))
@@ -341,6 +342,6 @@ function K.made_room(a)
 end
 
 function K.on_actor_end(a)
-  by_pid[a.pid] = nil
+  if a.pid then by_pid[a.pid] = nil end
   while a.room do K.made_room(a) end
 end

@@ -69,7 +69,10 @@ function K.define(id, name, text, chunkname, names, imports)
   units[id] = { chunk = chunk, meta = mt, globals = globals, imports = records, name = name }
   return nil
 end
-function K.drop(id) units[id] = nil end
+function K.drop(id)
+  local u = units[id]
+  if u then u.dropped, units[id] = true, nil end
+end
 function K.unit(id) return units[id] or error("no unit " .. tostring(id), 0) end
 
 local load_library
@@ -122,6 +125,7 @@ function K.upgrade(id, unit, method, args)
   local a = actors[id]
   if not a then return false end
   local u = K.unit(unit)
+  if a.calls then K.end_calls(a) end
   a.waiting, a.sources, a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, {}, {}, 1, 0
   a.alive, a.state, a.libs, a.tasks, a.commands, a.cpu, a.busy = {}, {}, {}, 0, 0, 0.0, nil
   for topic, sub in next, a.topics do -- undelivered messages stay: they go back to the pending queue in order

@@ -53,6 +53,22 @@ class Child(Protocol):
     def abandon(self) -> None: ...
 
 
+class Grant(Protocol):
+    """Workers of a function that a VM may hold, for calls that stay inside it (functions/inside.py)."""
+
+    def reserve(self) -> bool:
+        """One more, if there is one."""
+
+    def bind(self, caller: LuaActor, worker: int, command: int) -> bytes:
+        """Make a running call known to the host; returns its PID."""
+
+    def give_back(self) -> None:
+        """One comes back, of a grant that was revoked."""
+
+    def void(self) -> None:
+        """The VM is no more."""
+
+
 class LuaActor:
     """One actor in a shard: a process, or a worker of a function pool. Implements `module.Call`.
 

@@ -140,6 +140,7 @@ class ProcessHost:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold processes until cancelled; on the way out they are asked to stop, then ended."""
         shard = self._shard = await self.engine.open_shard(str(self.id))
+        shard.calls_inside = self.engine.environment.world is None  # there every call is a step that the world chooses
         leave = trio.Event()
         try:
             async with trio.open_nursery() as outer:

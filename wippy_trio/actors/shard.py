@@ -15,8 +15,8 @@ import trio
 
 from sandbox.errors import ArgumentError, LuaError, Raised
 from sandbox.values import Handle, Multi, Packed, pack, pack_list, unpack
-from sandbox.vm import OP_CANCEL, OP_DRAIN, OP_EXIT, LuaMemoryError, LupaError, Vm
-from wippy_trio.actors.actor import Child, LuaActor, Outcome, real_failure
+from sandbox.vm import OP_CANCEL, OP_DRAIN, OP_EXIT, OP_SLOT, LuaMemoryError, LupaError, Vm
+from wippy_trio.actors.actor import Child, Grant, LuaActor, Outcome, real_failure
 from wippy_trio.core.errors import InternalError, PermissionDeniedError, UnavailableError
 from wippy_trio.module import LATER, Mode, Operation, Permission
 
@@ -51,6 +51,10 @@ class Shard:
         self._scope = trio.CancelScope()
         self._broken: BaseException | None = None
         self._abandoned: deque[Child] = deque()
+        #: Whether calls of functions may stay in this VM, and what was granted to it for that, by number.
+        self.calls_inside = False
+        self.grants: dict[int, Grant] = {}
+        self.next_grant = 0
         self._operations: list[Operation] = engine.operations
         self._cpu_s: Callable[[], float] = engine.environment.clock.cpu_s
         self.vm = self._new_vm()
@@ -84,11 +88,12 @@ class Shard:
         )
 
     # actors ----------------------------------------------------------------------------------------------------
-    def new_actor(self, pid: str) -> LuaActor:
-        """An actor record; `vm.start` or `vm.open` gives it life."""
-        self._next_actor += 1
-        actor = LuaActor(self, self._next_actor, pid)
-        self.actors[actor.actor_id] = actor
+    def new_actor(self, pid: str, actor_id: int = 0) -> LuaActor:
+        """An actor record; `vm.start` or `vm.open` gives it life, unless it has it already, under its `actor_id`."""
+        if not actor_id:
+            self._next_actor += 1
+            actor_id = self._next_actor
+        actor = self.actors[actor_id] = LuaActor(self, actor_id, pid)
         return actor
 
     def ensure(self, unit: Unit) -> int:
@@ -180,8 +185,14 @@ class Shard:
                 while self.turn():
                     await trio.lowlevel.checkpoint()
 
+    def _void_grants(self) -> None:
+        grants, self.grants = self.grants, {}
+        for grant in grants.values():
+            grant.void()
+
     def close(self) -> None:
         """End the shard's task; its actors must have ended."""
+        self._void_grants()
         self._scope.cancel()
 
     def _advance(self) -> Any:
@@ -205,6 +216,8 @@ class Shard:
             op, number, command, data, extra = result[at : at + 5]
             actor = actors.get(number)
             if actor is None:
+                if op == OP_SLOT and command in self.grants:
+                    self.grants[command].give_back()
                 continue
             if op > 0:
                 self._issue(actor, self._operations[op - 1], command, data)
@@ -247,6 +260,7 @@ class Shard:
         """The kernel itself failed (memory): every actor of the shard ends, the VM is made anew."""
         error = UnavailableError(f"host VM {self.name} failed: {_MEMORY if _is_memory(problem) else problem}")
         self.runtime.log.error("host VM failed; its actors end", host=self.name, error=str(problem))
+        self._void_grants()
         ended, self.actors = list(self.actors.values()), {}
         self._broken = None
         self.vm = self._new_vm()

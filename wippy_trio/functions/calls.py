@@ -46,6 +46,7 @@ class FunctionCalls:
     async def start(self) -> None:
         """Open the shard that holds function workers."""
         self._shard = await self._engine.open_shard("functions")
+        self._shard.calls_inside = self._engine.environment.world is None
 
     def _function_shard(self) -> Shard:
         assert self._shard is not None
@@ -55,6 +56,8 @@ class FunctionCalls:
         """Let every call pass these interceptors, and hand on its place in a trace: none takes the short way now."""
         self.observers.extend(interceptors)
         self.observed = True
+        for pool in self._pools.values():
+            pool.inside.revoke()
 
     def add(self, entry: Entry) -> FunctionPool:
         """Register a function entry, in the place of an earlier version, whose running calls finish.
@@ -108,10 +111,25 @@ class FunctionCalls:
 
         False when it has to take the long way: options, observers, a queue before the workers, or no such function.
         """
-        pool = self._pools.get(id)
-        if pool is None or self.observed or pool.entry.meta.get("options"):
+        pool = self._plain(id)
+        if pool is None:
             return False
         return pool.begin(data, caller, command)
+
+    def open_inside(self, shard: Shard, id: EntryId) -> object:
+        """Let a VM hold workers of a function for calls of its own actors: the terms of a grant, see `Grant.terms`.
+
+        False when calls have to come through here: as `begin`, or the pool keeps its workers together.
+        """
+        pool = self._plain(id)
+        if pool is None or not shard.calls_inside:
+            return False
+        return pool.inside.grant(shard)
+
+    def _plain(self, id: EntryId) -> FunctionPool | None:
+        """The pool of a function whose calls need a worker and nothing else."""
+        pool = self._pools.get(id)
+        return None if pool is None or self.observed or pool.entry.meta.get("options") else pool
 
     async def call_packed(
         self,

@@ -20,6 +20,7 @@ from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError, LuaError, RateLimitedError
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
+from wippy_trio.functions.inside import Inside
 from wippy_trio.functions.worker import Worker
 
 if TYPE_CHECKING:
@@ -89,22 +90,24 @@ class FunctionPool:
     ) -> None:
         self.entry = entry
         self.settings = settings
-        self._engine = engine
-        self._topology = topology
+        self.engine = engine
+        self.topology = topology
         self._shard = shard
         self._idle: deque[Worker] = deque()
         self._busy_count = 0
         self._waiting: deque[trio.Event] = deque()
-        self._method = str(entry.data.get("method") or "main").encode()
+        self.method = str(entry.data.get("method") or "main").encode()
         self._unit: Unit | None = None
         self._closed = False
         self._thinning = False
+        #: Workers that VMs hold for calls of their own actors.
+        self.inside = Inside(self)
         self._pid_prefix = str(Pid(engine.runtime.node, str(entry.id), ""))[:-1]
 
     @property
     def busy_count(self) -> int:
         """Calls that run now."""
-        return self._busy_count
+        return self._busy_count + self.inside.busy_count
 
     @property
     def idle_count(self) -> int:
@@ -113,11 +116,11 @@ class FunctionPool:
 
     def begin(self, data: bytes, caller: LuaActor, command: int) -> bool:
         """Start a call without a task of its own; False when all workers are busy and it has to wait its turn."""
-        if self.settings.kind != "inline" and self._busy_count >= self.settings.size:
+        if not self._has_room():
             return False
         worker = self._worker()
         self._busy_count += 1
-        pid = self._pid()
+        pid = self.new_pid()
         frame = caller.frame
         actor = worker.actor
         actor.pid = pid
@@ -129,8 +132,9 @@ class FunctionPool:
         self._keep(worker)
         self._release()
 
-    def _pid(self) -> str:
-        return f"{self._pid_prefix}{self._engine.environment.ids.unique()}}}"
+    def new_pid(self) -> str:
+        """For a call."""
+        return f"{self._pid_prefix}{self.engine.environment.ids.unique()}}}"
 
     async def call(self, data: bytes, frame: Frame) -> Packed:
         """Run the function with encoded arguments; the result is an encoded list of one value.
@@ -141,7 +145,7 @@ class FunctionPool:
         await self._acquire()
         try:
             worker = self._worker()
-            pid = self._pid()
+            pid = self.new_pid()
             try:
                 result = await worker.run(pid, data, attrs.evolve(frame, entry=self.entry.id, pid=pid))
             except LuaError:
@@ -156,7 +160,7 @@ class FunctionPool:
             self._release()
 
     async def _acquire(self) -> None:
-        if self.settings.kind == "inline" or self._busy_count < self.settings.size:
+        if self._has_room():
             self._busy_count += 1
             return
         if len(self._waiting) >= self.settings.buffer:
@@ -173,18 +177,42 @@ class FunctionPool:
                 self._waiting.remove(turn)
             raise
 
+    def _has_room(self) -> bool:
+        """Whether one more worker may run; asks the VMs for those they do not use."""
+        if self.settings.kind == "inline":
+            return True
+        inside = self.inside
+        if inside.held_count and self._busy_count + inside.held_count >= self.settings.size:
+            inside.revoke()
+        return self._busy_count + inside.held_count < self.settings.size
+
+    def may_give(self) -> bool:
+        """Whether a VM may get one more worker: nobody waits for one, and there is room."""
+        return not self._waiting and self._busy_count + self.inside.held_count < self.settings.size
+
+    def given_back(self) -> None:
+        """A VM gave back a worker: whoever waits longest goes on."""
+        if self._waiting and self._busy_count + self.inside.held_count < self.settings.size:
+            self._busy_count += 1
+            self._waiting.popleft().set()
+
     def _release(self) -> None:
         if self._waiting:
             self._waiting.popleft().set()
         else:
             self._busy_count -= 1
 
-    def _worker(self) -> Worker:
+    def current_unit(self) -> Unit:
+        """The code that the next call runs."""
         # Calls that waited while their function was replaced or deleted run what they were made to.
-        unit = self._unit if self._closed and self._unit is not None else self._engine.unit(self.entry.id)
+        unit = self._unit if self._closed and self._unit is not None else self.engine.unit(self.entry.id)
         if unit is not self._unit:  # the entry or an import changed: old workers are not used again
             self._drop_idle()
             self._unit = unit
+        return unit
+
+    def _worker(self) -> Worker:
+        unit = self.current_unit()
         while self._idle:
             worker = self._idle.pop()
             if worker.actor.actor_id in worker.actor.shard.actors:
@@ -192,9 +220,9 @@ class FunctionPool:
         shard = self._shard()
         number = shard.ensure(unit)
         actor = shard.new_actor("")
-        limits = self._engine.limits
-        shard.enter(actor, shard.vm.open, b"", number, self._method, limits.cpu_s, limits.mailbox_count)
-        return Worker(actor, self._topology)
+        limits = self.engine.limits
+        shard.enter(actor, shard.vm.open, b"", number, self.method, limits.cpu_s, limits.mailbox_count)
+        return Worker(actor, self.topology)
 
     def _keep(self, worker: Worker) -> None:
         actor = worker.actor
@@ -204,15 +232,15 @@ class FunctionPool:
         if self._closed or self.settings.kind == "inline" or not self._is_current():
             actor.shard.kill(actor)
             return
-        worker.idle_since_s = self._engine.environment.clock.monotonic_s()
+        worker.idle_since_s = self.engine.environment.clock.monotonic_s()
         self._idle.append(worker)
         if self.settings.kind == "adaptive" and not self._thinning:
             self._thinning = True
-            self._engine.start_soon(self._thin_out)
+            self.engine.start_soon(self._thin_out)
 
     def _is_current(self) -> bool:
         try:
-            return self._engine.unit(self.entry.id) is self._unit
+            return self.engine.unit(self.entry.id) is self._unit
         except LuaError:  # an import went away: the next call says so, this one has its result
             return False
 
@@ -221,7 +249,7 @@ class FunctionPool:
         try:
             while self._idle:
                 oldest = self._idle[0]
-                left_s = oldest.idle_since_s + _IDLE_S - self._engine.environment.clock.monotonic_s()
+                left_s = oldest.idle_since_s + _IDLE_S - self.engine.environment.clock.monotonic_s()
                 if left_s > 0:
                     await trio.sleep(left_s)
                 else:
@@ -246,6 +274,7 @@ class FunctionPool:
     def close(self) -> None:
         """End idle workers; running calls finish."""
         self._closed = True
+        self.inside.revoke()
         self._drop_idle()
 
 

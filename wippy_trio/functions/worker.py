@@ -64,6 +64,11 @@ class Worker:
     # The short way: a call without a task of its own, until it needs a nursery. --------------------------------------
     def begin(self, pid: str, data: bytes, caller: LuaActor, command: int, answer: Callable[[Worker], None]) -> None:
         """Start a call that answers `command` of `caller`; `answer` gets the worker back when it is over."""
+        self.adopt(pid, caller, command, answer)
+        self._call(pid, data)
+
+    def adopt(self, pid: str, caller: LuaActor, command: int, answer: Callable[[Worker], None]) -> None:
+        """The same for a call that runs already, inside the VM."""
         actor = self.actor
         self.done, self._answer, self._caller, self._command = False, answer, caller, command
         self._scope, self._held = None, False
@@ -72,7 +77,6 @@ class Worker:
         caller.commands[command] = self
         caller.children[command] = self
         self.topology.enter(pid, self)
-        self._call(pid, data)
 
     def _call(self, pid: str, data: bytes) -> None:
         actor, shard = self.actor, self.actor.shard

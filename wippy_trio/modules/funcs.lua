@@ -3,6 +3,8 @@ local sys, K = ...
 local type, next, error = type, next, error
 local call_op, async_op = sys.waiting("funcs.call"), sys.async("funcs.call")
 local check_op = sys.immediate("funcs.check")
+K.serve_calls(K.ops)
+local begin_inside, await_inside, granted = K.begin_inside, K.await_inside, K.granted
 local encode = sys.encode_message -- arguments cross to another actor: one encoded list
 
 -- futures: shared with contract through sys.future ---------------------------------------------------------------------
@@ -88,8 +90,9 @@ end
 
 local M = {}
 function M.call(target, ...)
-  local err = bad_target(target)
+  local err = granted[target] == nil and bad_target(target)
   if err then return nil, err end
+  if begin_inside(target, ...) then return await_inside() end
   return call_op(false, nil, nil, target, encode(...))
 end
 function M.async(target, ...)

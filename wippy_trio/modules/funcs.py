@@ -42,6 +42,32 @@ async def sleep(call: Call, duration: Any) -> bool:
     return True
 
 
+# Calls inside the caller's VM (sandbox/prelude/calls.lua) ask for little: each of these answers at once.
+@MODULE.raw("funcs.open")
+def open_inside(call: LuaActor, target: bytes) -> object:
+    """Workers of a function for the caller's VM: what `Grant.terms` says, or False when its calls go through here."""
+    functions = call.runtime.functions
+    return functions.open_inside(call.shard, function_id(target.decode()))
+
+
+@MODULE.raw("funcs.reserve")
+def reserve(call: LuaActor, grant: int) -> bool:
+    """One more worker under a grant."""
+    return bool(call.shard.grants[grant].reserve())
+
+
+@MODULE.raw("funcs.permit")
+def permit(call: LuaActor, target: bytes) -> bool:
+    """Whether the caller may call the function; a refusal is worded by `funcs.call`."""
+    return call.allowed("funcs.call", target.decode())
+
+
+@MODULE.raw("funcs.bind")
+def bind(call: LuaActor, worker: int, command: int, grant: int) -> bytes:
+    """A call inside the VM asks for something of the host: it gets a PID and the caller's frame."""
+    return bytes(call.shard.grants[grant].bind(call, worker, command))
+
+
 def begin_call(call: LuaActor, command: int, values: list[Any]) -> bool:
     """The short way: no builder, no options, a free worker. The call needs no task of its own (`Operation.begin`)."""
     executor, actor, scope, target, args = values

@@ -11,7 +11,10 @@ local M = {}
 M.event = { CANCEL = "pid.cancel", EXIT = "pid.exit", LINK_DOWN = "pid.link.down", OUTDATED = "pid.outdated" }
 
 M.id = sys.immediate("process.id")
-function M.pid() return current().pid end
+function M.pid()
+  local a = current()
+  return a.pid or K.make_known(a)
+end
 
 local function invalid(message) return nil, sys.error("Invalid", message, false) end
 
