@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from determinism.network import RealNetworkError
 from determinism.seams import Environment
-from wippy_trio.core.errors import UnsupportedError
+from wippy_trio.core.errors import Raised, UnsupportedError
+from wippy_trio.http.client_faults import GivenBody, Trouble, trouble_of
 from wippy_trio.http.client_message import ClientRequest, Message, RequestFailedError, target_of, verb
-from wippy_trio.http.client_pool import ClientConnection, ClientPool, ConnectionLostError
+from wippy_trio.http.client_pool import ClientConnection, ClientPool, ConnectionLostError, Target
 from wippy_trio.http.headers import Headers
 
 __all__ = ["ClientRequest", "ClientResponse", "HttpClient", "RequestFailedError"]
@@ -35,7 +37,7 @@ class ClientResponse:
         body: the whole body, empty where it is streamed.
     """
 
-    def __init__(self, status: int, headers: Headers, url: str, reader: _BodyReader) -> None:
+    def __init__(self, status: int, headers: Headers, url: str, reader: _BodyReader | GivenBody) -> None:
         self.status = status
         self.headers = headers
         self.url = url
@@ -63,9 +65,12 @@ class ClientResponse:
 class _BodyReader:
     """A response body under the request's deadline, ungzipped if we asked for gzip ourselves."""
 
-    def __init__(self, connection: ClientConnection, deadline: float, *, gunzip: bool) -> None:
+    def __init__(
+        self, connection: ClientConnection, deadline: float, *, gunzip: bool, stalled_s: float = 0.0
+    ) -> None:
         self._connection = connection
         self._deadline = deadline
+        self._stalled_s = stalled_s
         self._unpacker = zlib.decompressobj(31) if gunzip else None
         self._pending = b""
         self._ended = False
@@ -84,6 +89,9 @@ class _BodyReader:
         data: bytes | None = None
         with trio.move_on_at(self._deadline):
             try:
+                if self._stalled_s:
+                    stalled_s, self._stalled_s = self._stalled_s, 0.0
+                    await trio.sleep(stalled_s)
                 data = await self._connection.read_body()
             except ConnectionLostError as problem:
                 await self.aclose()
@@ -173,33 +181,55 @@ class HttpClient:
 
     async def _exchange(self, request: ClientRequest, message: Message, deadline: float) -> ClientResponse:
         subject = f'{verb(message.method)} "{message.url}"'
+        trouble = trouble_of(self._environment.faults, message.method, message.url)
+        if not trouble.reaches_peer:
+            await trio.sleep(trouble.late_s)
+            return ClientResponse(trouble.status, *_stranger(trouble, message.url))
         try:
             target = target_of(message.url, request.tls)
             gunzip = message.ask_gzip()
-            while True:
-                connection = await self._pool.acquire(target)
-                try:
-                    status, headers = await connection.exchange(
-                        message.method, message.path(), message.wire_fields(target), message.body
-                    )
-                    break
-                except ConnectionLostError:
-                    await connection.discard()
-                    # A kept connection may have been closed by the server just now; then nothing was processed.
-                    if not connection.reused or (message.body and message.method not in _RESENDABLE):
-                        raise
-                except BaseException:
-                    with trio.CancelScope(shield=True):
-                        await connection.discard()
-                    raise
+            connection, status, headers = await self._send(message, target, trouble)
+        except RealNetworkError as problem:  # the scenario lacks something: no answer to go on with
+            raise Raised(f"{subject}: {problem.strerror}") from problem
         except (ConnectionLostError, OSError) as problem:
             raise RequestFailedError(f"{subject}: {problem}") from problem
+        if trouble.status:
+            await connection.discard()
+            return ClientResponse(trouble.status, *_stranger(trouble, message.url))
         packed = gunzip and headers.get("Content-Encoding").lower() == "gzip"
         if packed:
             headers.remove("Content-Encoding")
             headers.remove("Content-Length")
-        reader = _BodyReader(connection, deadline, gunzip=packed)
+        reader = _BodyReader(connection, deadline, gunzip=packed, stalled_s=trouble.stalled_s)
         return ClientResponse(status, headers, message.url, reader)
+
+    async def _send(
+        self, message: Message, target: Target, trouble: Trouble
+    ) -> tuple[ClientConnection, int, Headers]:
+        while True:
+            connection = await self._pool.acquire(target)
+            try:
+                status, headers = await connection.exchange(
+                    message.method, message.path(), message.wire_fields(target), message.body
+                )
+                if trouble.late_s:
+                    await trio.sleep(trouble.late_s)
+            except ConnectionLostError:
+                await connection.discard()
+                # A kept connection may have been closed by the server just now; then nothing was processed.
+                if not connection.reused or (message.body and message.method not in _RESENDABLE):
+                    raise
+            except BaseException:
+                with trio.CancelScope(shield=True):
+                    await connection.discard()
+                raise
+            else:
+                return connection, status, headers
+
+
+def _stranger(trouble: Trouble, url: str) -> tuple[Headers, str, GivenBody]:
+    headers, body = trouble.answer()
+    return headers, url, body
 
 
 async def _buffer(response: ClientResponse, limit_bytes: int) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import attrs
 
+from determinism.network import exempt
 from determinism.seams import Environment
 from wippy_trio.core.errors import InternalError
 from wippy_trio.http.client_pool import ConnectionLostError, Target
@@ -87,7 +88,7 @@ def target_of(url: str, tls: ClientTls | None) -> Target:
             host = host.encode("idna").decode("ascii")
         except UnicodeError as problem:
             raise ConnectionLostError(f"invalid host name: {problem}") from problem
-    return Target(parts.scheme == "https", host, port, tls)
+    return Target(parts.scheme == "https", host, port, tls, exempt.get())
 
 
 @attrs.define(slots=True)

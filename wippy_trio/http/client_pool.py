@@ -10,6 +10,7 @@ import attrs
 import h11
 import trio
 
+from determinism.network import RealNetworkError, SimulatedStream
 from determinism.seams import Environment, Stream
 from wippy_trio.http.headers import Headers
 from wippy_trio.http.tls import ClientTls, client_context
@@ -46,12 +47,13 @@ class PoolLimits:
 
 @attrs.frozen(slots=True)
 class Target:
-    """Where to connect."""
+    """Where to connect; connections of a scenario (`exempt`) are kept apart from those of the app."""
 
     secure: bool
     host: str
     port: int
     tls: ClientTls | None = None
+    exempt: bool = False
 
     @property
     def authority(self) -> str:
@@ -256,10 +258,13 @@ class ClientPool:
         with trio.move_on_after(self._limits.connect_s):
             try:
                 stream = await self._environment.network.connect(target.host, target.port)
+            except RealNetworkError:
+                raise
             except OSError as problem:
                 text = problem.strerror or str(problem)
                 raise ConnectionLostError(f"dial tcp {target.host}:{target.port}: connect: {text.lower()}") from problem
-            return await self._secure(target, stream) if target.secure else stream
+            plain = not target.secure or isinstance(stream, SimulatedStream)  # a simulation does without TLS
+            return stream if plain else await self._secure(target, stream)
         raise ConnectionLostError(f"dial tcp {target.host}:{target.port}: i/o timeout")
 
     async def _secure(self, target: Target, stream: Stream) -> Stream:

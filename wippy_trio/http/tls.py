@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from determinism.network import SimulatedNetwork
 from determinism.seams import Environment
 from wippy_trio.core.errors import InvalidError, UnsupportedError
 
@@ -63,6 +64,8 @@ def _load_chain(context: ssl.SSLContext, cert: str, key: str, environment: Envir
 async def server_context(tls: ServerTls, environment: Environment, protocols: tuple[str, ...]) -> ssl.SSLContext:
     """A server's context: TLS 1.2 or newer, the given ALPN protocols, client certificates as configured.
 
+    In a simulation, which does without TLS, the PEM texts are not read.
+
     Raises:
         InvalidError: a PEM text cannot be used.
         UnsupportedError: `require_any`, which OpenSSL's Python binding cannot express (unverified certificates).
@@ -72,6 +75,8 @@ async def server_context(tls: ServerTls, environment: Environment, protocols: tu
     context.set_alpn_protocols(list(protocols))
     if tls.client_auth == "require_any":
         raise UnsupportedError("tls.client_auth require_any is not available: use require_and_verify with a client_ca")
+    if isinstance(environment.network, SimulatedNetwork):
+        return context
     if tls.client_ca:
         _trust(context, tls.client_ca)
     if tls.client_auth == "verify_if_given":

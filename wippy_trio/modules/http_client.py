@@ -9,7 +9,14 @@ import attrs
 import trio
 
 from sandbox.values import Multi, as_bytes
-from wippy_trio.core.errors import ArgumentError, InvalidError, LuaError, PermissionDeniedError, UnsupportedError
+from wippy_trio.core.errors import (
+    ArgumentError,
+    InvalidError,
+    LuaError,
+    PermissionDeniedError,
+    Raised,
+    UnsupportedError,
+)
 from wippy_trio.core.units import parse_duration_s
 from wippy_trio.http.addresses import private_addresses
 from wippy_trio.http.client import ClientRequest, ClientResponse, HttpClient
@@ -268,6 +275,8 @@ async def batch(call: Call, items: object) -> Multi:
     async def send(index: int, made: ClientRequest) -> None:
         try:
             responses[index] = _told(call, await _send(call, made), stream=False)
+        except Raised:
+            raise
         except LuaError as error:
             errors[index] = error
 

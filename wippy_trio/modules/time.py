@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import trio
 
-from determinism.faults import strike_for
 from sandbox.values import Boxed
 from wippy_trio.core.errors import InvalidError, LuaError
 from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
@@ -161,7 +160,7 @@ def _seconds(ns: int) -> float:
 
 def _late_s(call: Call) -> float:
     """How much later than asked for a timer fires: not at all, unless this is a simulation with `timer_jitter`."""
-    strike = strike_for(call.environment, call.pid, "timer_jitter", call.pid)
+    strike = call.environment.faults.strike("timer_jitter", str(call.frame.entry))
     return 0.0 if strike is None else min(strike.lasts_s, _LATEST_S)
 
 
@@ -169,23 +168,28 @@ def _wait_s(call: Call, ns: int) -> float:
     return _seconds(ns) + _late_s(call) if ns > 0 else 0.0
 
 
+async def _wait(wait_s: float) -> None:
+    due_s = trio.current_time() + wait_s  # the name under which actors/timers.py finds it
+    await (trio.sleep_until(due_s) if wait_s > 0 else trio.lowlevel.checkpoint())
+
+
 @MODULE.waiting("time.sleep", workflow=WorkflowRule.RECORDED)
 async def sleep(call: Call, ns: int) -> None:
     """Wait; not at all for zero and less, but others get their turn."""
-    await trio.sleep(_wait_s(call, ns))
+    await _wait(_wait_s(call, ns))
 
 
 @MODULE.waiting("time.after", workflow=WorkflowRule.RECORDED)
 async def after(call: Call, ns: int) -> Boxed:
     """The time, once it has come."""
-    await trio.sleep(_wait_s(call, ns))
+    await _wait(_wait_s(call, ns))
     return boxed_time(call.environment.clock.wall_ns())
 
 
 @MODULE.waiting("time.fire", workflow=WorkflowRule.RECORDED)
 async def fire(call: Call, source: int, ns: int) -> bool:
     """Feed the time into a channel once, and close it."""
-    await trio.sleep(_wait_s(call, ns))
+    await _wait(_wait_s(call, ns))
     call.feed_now(source, boxed_time(call.environment.clock.wall_ns()))
     call.close_feed(source)
     return True

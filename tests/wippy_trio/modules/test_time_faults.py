@@ -17,13 +17,6 @@ from determinism.seams import Environment
 Clock = trio.testing.MockClock
 
 
-class OnlyScenarios:
-    """A world in which every actor is a scenario's."""
-
-    def is_exempt(self, actor: str) -> bool:
-        return True
-
-
 @pytest.fixture
 def environment(request: Any, autojump_clock: Clock) -> Environment:
     """Every one of the kinds that the test asks for strikes at the first occasion, once (jitter always)."""
@@ -102,16 +95,3 @@ async def test_timers_fire_late_by_up_to_a_second(lua: Any, environment: Environ
     late = [tick - 2 * number for number, tick in enumerate(ticks, 1)]
     assert all(0 < item <= 1.01 for item in late)  # late, but a late tick does not put off the next ones
     assert len({round(item, 6) for item in [*waits, *late]}) == 7
-
-
-@pytest.mark.parametrize("environment", [("timer_jitter",)], indirect=True, ids=["jitter"])
-async def test_timers_of_a_scenario_are_exact(lua: Any, environment: Environment, monkeypatch: Any) -> None:
-    monkeypatch.setattr("wippy_trio.actors.actor.LuaActor.environment", _in_world(environment))
-    *waits, ticks = await lua(TIMERS, modules=["time"])
-    assert waits == pytest.approx([1, 1, 1])
-    assert ticks == pytest.approx([2, 4, 6, 8])
-
-
-def _in_world(environment: Environment) -> Environment:
-    world: Any = OnlyScenarios()  # all of a world that a timer asks
-    return dataclasses.replace(environment, world=world)
