@@ -150,6 +150,10 @@ class SystemDisk:
     def exists(self, path: str) -> bool:
         return Path(path).exists()
 
+    def sync(self, file: BinaryIO) -> None:
+        file.flush()
+        os.fsync(file.fileno())
+
 
 class _SystemListener:
     def __init__(self, listener: trio.SocketListener) -> None:

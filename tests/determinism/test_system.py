@@ -241,3 +241,11 @@ async def test_a_long_path_is_named_from_here(tmp_path: Path, monkeypatch: pytes
     assert listener.address == str(deep / "s")
     await (await SystemNetwork().connect_local(str(deep / "s"))).aclose()
     await listener.aclose()
+
+
+def test_a_file_can_be_synced(tmp_path: Path) -> None:
+    disk = SystemDisk()
+    with disk.open(str(tmp_path / "f"), "wb") as file:
+        file.write(b"1")
+        disk.sync(file)
+        assert (tmp_path / "f").read_bytes() == b"1"

@@ -75,8 +75,8 @@ class FileHandle:
         return await self._threaded(lambda: self._file.seek(offset_bytes, whence.value), "seek failed")
 
     async def sync(self) -> None:
-        """Hand everything written to the operating system."""
-        await self._threaded(self._file.flush, "sync failed")
+        """Make everything written durable: it survives a loss of power from then on."""
+        await self._threaded(lambda: self._environment.disk.sync(self._file), "sync failed")
 
     async def stat(self) -> FileInfo:
         """Facts of the file."""

@@ -108,6 +108,8 @@ class FileStorage:
                     # Before the content: a secret must not be readable for the moment in between.
                     disk.chmod(temporary, self._file_mode)
                     file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+                    # Before the name: else a loss of power could leave an empty file under it.
+                    disk.sync(file)
                 disk.rename(temporary, self._path)
             except OSError:
                 if disk.exists(temporary):
