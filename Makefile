@@ -11,11 +11,12 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 APP ?= docs/examples/shop
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 1800
+ROUNDS ?= 300
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs services bench soak fuzz conformance clean
+.PHONY: help run test lint docs services bench soak crash fuzz conformance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +60,9 @@ fuzz: $(DEV_STAMP) ## feed damaged inputs to parsers and loaders for FUZZ_SECOND
 
 soak: $(DEV_STAMP) ## random lives and kills for SOAK_SECONDS; what is left behind must not grow
 	$(PY) tests/soak/run.py --seconds $(SOAK_SECONDS)
+
+crash: $(DEV_STAMP) ## kill a node with workflows under load, ROUNDS times on SQLite and on PostgreSQL; make every write fail once
+	$(PY) tests/crash/run.py --rounds $(ROUNDS)
 
 conformance: $(DEV_STAMP) ## run the reference's own test app; needs WIPPY_REFERENCE=<checkout of the reference>
 	@if [ -z "$(WIPPY_REFERENCE)" ]; then \

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["READ", "WRITE", "PostgresLimits", "PostgresSettings", "addresses", "check_real", "connected", "drive_pairs"]
 
 T = TypeVar("T")
+_PORT = 5432
 READ, WRITE = 1, 2  # psycopg's Wait and Ready have the same bits
 
 
@@ -64,6 +66,24 @@ class PostgresSettings:
     user: str
     password: str = attrs.field(default="", repr=False)
     options: Mapping[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def from_url(cls, url: str) -> PostgresSettings:
+        """Settings from `postgresql://user:password@host:port/database?option=value`; parts may be percent-encoded.
+
+        Raises:
+            InvalidError: another scheme, or no host or database.
+        """
+        parts = urlsplit(url)
+        database = unquote(parts.path.removeprefix("/"))
+        try:
+            port = parts.port or _PORT
+        except ValueError:
+            port = 0
+        if parts.scheme not in {"postgres", "postgresql"} or not parts.hostname or not database or not port:
+            raise InvalidError("expected postgresql://user:password@host:port/database")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return cls(unquote(parts.hostname), port, database, user, password, dict(parse_qsl(parts.query)))
 
     def conninfo(self, address: str = "") -> str:
         """The connection string; with `address` the server is looked for there and nowhere else."""

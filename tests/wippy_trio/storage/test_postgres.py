@@ -208,6 +208,17 @@ async def test_a_silent_server_is_given_up() -> None:
     await listener.aclose()
 
 
+def test_settings_from_a_url() -> None:
+    found = PostgresSettings.from_url("postgresql://us%40er:p%2Fw@db.local:6543/app?sslmode=require&search_path=a,b")
+    options = {"sslmode": "require", "search_path": "a,b"}
+    assert found == PostgresSettings("db.local", 6543, "app", "us@er", "p/w", options)
+    assert PostgresSettings.from_url("postgres://[::1]/d") == PostgresSettings("::1", 5432, "d", "", "")
+    assert PostgresSettings.from_url("postgres://%2Frun%2Fpg/d").host == "/run/pg"
+    for bad in ("mysql://h/d", "postgresql:///d", "postgresql://h", "postgresql://h:x/d"):
+        with pytest.raises(InvalidError, match="expected postgresql://"):
+            PostgresSettings.from_url(bad)
+
+
 def test_a_password_is_not_shown() -> None:
     assert "hush" not in repr(PostgresSettings("h", 1, "d", "u", "hush"))
 
