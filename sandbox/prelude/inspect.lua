@@ -126,12 +126,12 @@ function K.inspect(id, trace)
   return K.encode_message({
     depth = a.depth, pending = a.pending and #a.pending or 0, mailbox = a.mailbox, commands = commands,
     steps = a.steps or 0, task_count = a.tasks, tasks = tasks, topics = topics, trap_links = a.trap_links or false,
-    upgradable = a.upgradable or false, cpu_s = a.cpu,
+    upgradable = a.upgradable or false, cpu_s = a.spent,
   })
 end
 
--- A line about each of many actors: ids as an encoded list; returns one flat encoded list of six values each (id,
--- messages held, steps, state, what its main task waits on, line).
+-- A line about each of many actors: ids as an encoded list; returns one flat encoded list of nine values each (id,
+-- messages held, steps, state, what its main task waits on, line, seconds it ran, tasks, topics it listens to).
 function K.survey(ids)
   local _, list = K.decode_list(ids)
   local out, n = {}, 0
@@ -149,7 +149,10 @@ function K.survey(ids)
       end
       out[n + 1], out[n + 2], out[n + 3] = a.id, a.depth, a.steps or 0
       out[n + 4], out[n + 5], out[n + 6] = state, does, line
-      n = n + 6
+      local topics = 0
+      for _ in next, a.topics do topics = topics + 1 end
+      out[n + 7], out[n + 8], out[n + 9] = a.spent or 0.0, a.tasks, topics
+      n = n + 9
     end
   end
   return K.encode_message(out)

@@ -32,6 +32,7 @@ local A, cur -- running actor, running task
 local out, nout, taken = {}, 0, 0 -- commands for Python, five values each: op, actor id, command id, bytes, extra
 local OUT = 5000 -- values of `out` that K.run returns at once
 local resumed_at, looked_at = 0.0, 0.0
+local stamp = 0.0 -- where the next run of an actor begins: the end of the last, or of K.run's wait
 K.actors = actors
 
 local OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
@@ -537,7 +538,7 @@ local function clear(a)
   a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, 1, 0
   a.waiting, a.commands, a.sources, a.tasks, a.alive, a.main = {}, 0, {}, 0, {}, nil
   a.topics, a.inbox, a.pending, a.depth, a.state = {}, nil, nil, 0, {}
-  a.trap_links, a.upgradable, a.cpu, a.busy = nil, nil, 0.0, nil
+  a.trap_links, a.upgradable, a.cpu, a.spent, a.busy = nil, nil, 0.0, 0.0, nil
   if a.calls then K.end_calls(a) end
 end
 K.clear = clear
@@ -582,12 +583,11 @@ local function step(a, co, ok, y, err)
   end
 end
 
--- Returns whether the actor used up a slice.
 local function run_actor(a)
   A = a
   a.steps = a.steps + 1
-  resumed_at = host(0)
-  looked_at = resumed_at
+  local began = stamp
+  resumed_at, looked_at = began, began
   local switches, sliced, pointed = 0, false, false
   while a.rh <= a.rt and not a.dead do
     local h = a.rh
@@ -612,16 +612,17 @@ local function run_actor(a)
     switches = switches + 1
     if switches >= TASK_SWITCHES then break end
   end
+  stamp = host(0)
+  a.spent = a.spent + (stamp - began)
   if not a.dead then
     if a.rh <= a.rt then
-      if not pointed then a.cpu = a.cpu + (host(0) - resumed_at) end
+      if not pointed then a.cpu = a.cpu + (stamp - resumed_at) end
       wake(a)
     else
       a.cpu, a.busy = 0.0, nil
     end
   end
   A, cur = nil, nil
-  return sliced
 end
 
 -- Whether more actors are ready, then the commands.
@@ -641,16 +642,15 @@ end
 
 -- Runs ready actors; returns whether more are ready, then the commands, five values each.
 function K.run()
-  local until_s = host(0) + RUN_S
-  local steps = 0
+  stamp = host(0)
+  local until_s = stamp + RUN_S
   while qh <= qt and taken == 0 do
     local a = queue[qh]
     queue[qh] = nil
     if qh == qt then qh, qt = 1, 0 else qh = qh + 1 end
     a.queued = false
-    local sliced = not a.dead and run_actor(a)
-    steps = steps + 1
-    if nout >= 1000 or ((sliced or steps % 16 == 0) and host(0) > until_s) then break end
+    if not a.dead then run_actor(a) end
+    if nout >= 1000 or stamp > until_s then break end
   end
   return hand_over()
 end
@@ -672,6 +672,7 @@ function K.run_one(id)
   local a = actors[id]
   if a then
     a.queued = false
+    stamp = host(0)
     run_actor(a)
   end
   return hand_over()
@@ -687,7 +688,7 @@ local function new_actor(id, pid, cpu_limit, mailbox)
     depth = 0, -- messages held: queued in topics and pending
     commands = 0, -- operations waited for
     pace = CHECKS,
-    steps = 0, -- times it was run, for whoever looks
+    steps = 0, spent = 0.0, -- times it was run, and seconds in all, for whoever looks
   }
   actors[id] = a
   if pid and pid ~= "" then K.by_pid[pid] = a end

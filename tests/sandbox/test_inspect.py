@@ -63,8 +63,9 @@ def test_what_a_process_waits_on(vm: Vm, body: str) -> None:
     task = look(vm)["tasks"][0]
     assert (task["main"], task["state"], task["waits"]) == (True, "waiting", waits)
     assert task["line"] == f"app:x:{line}"
-    (number, depth, steps, state, does, place) = unpack(vm.survey(pack_list([1, 99])))[0]
+    number, depth, steps, state, does, place, spent_s, tasks, topics = unpack(vm.survey(pack_list([1, 99])))[0]
     assert (number, depth, steps, state, does, place) == (1, 0, 1, "waiting", waits, task["line"])
+    assert (spent_s >= 0, tasks, topics) == (True, 1, len(look(vm)["topics"] or []))
 
 
 def test_tasks_depth_and_trace(vm: Vm) -> None:

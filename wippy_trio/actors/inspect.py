@@ -18,6 +18,7 @@ from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.host import Process
 from wippy_trio.actors.mailbox import Mailbox
 from wippy_trio.actors.supervisor import Supervisor
+from wippy_trio.actors.timers import timers_of
 from wippy_trio.actors.tree import Tree
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
 from wippy_trio.core.ids import EntryId
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Row", "details", "endings", "find_pid", "rows_of", "survey", "why"]
 
 _CHUNK = 200
+_MAX_TIMERS = 100
 
 
 @attrs.frozen(slots=True)
@@ -46,6 +48,9 @@ class Row:
         mailbox: messages it holds; `steps`: how often it was run.
         restarts: how often it, or its service, was started again.
         age_s: seconds since its start; None for calls, whose start nobody notes.
+        cpu_s: seconds that its code has run.
+        tasks: tasks in it; `subscriptions`: topics it listens to, the inbox and events among them.
+        timers: sleeps, timers and tickers that wait; `next_timer_s`: seconds to the first of them.
     """
 
     pid: str
@@ -59,6 +64,11 @@ class Row:
     steps: int = 0
     restarts: int = 0
     age_s: float | None = None
+    cpu_s: float = 0.0
+    tasks: int = 0
+    subscriptions: int = 0
+    timers: int = 0
+    next_timer_s: float | None = None
 
 
 def _actor(participant: object) -> LuaActor | None:
@@ -132,11 +142,14 @@ def rows_of(runtime: Runtime, pids: Iterable[str], restarts: Mapping[str, int] =
         actor = _actor(runtime.processes.find(pid))
         if actor is not None:
             shards.setdefault(actor.shard, {})[actor.actor_id] = len(rows)
+            waiting = timers_of(actor)
+            if waiting:
+                row = attrs.evolve(row, timers=len(waiting), next_timer_s=waiting[0][1])
         rows.append(row)
     for shard, places in shards.items():
         told = unpack(shard.vm.survey(pack_list(list(places))))[0] or []
-        for start in range(0, len(told), 6):
-            number, depth, steps, state, waits, line = told[start : start + 6]
+        for start in range(0, len(told), 9):
+            number, depth, steps, state, waits, line, cpu_s, tasks, topics = told[start : start + 9]
             at = places[number]
             rows[at] = attrs.evolve(
                 rows[at],
@@ -145,6 +158,9 @@ def rows_of(runtime: Runtime, pids: Iterable[str], restarts: Mapping[str, int] =
                 line=as_text(line),
                 mailbox=depth,
                 steps=steps,
+                cpu_s=cpu_s,
+                tasks=tasks,
+                subscriptions=topics,
             )
     return rows
 
@@ -210,6 +226,9 @@ def details(runtime: Runtime, text: str, *, trace: bool = False) -> dict[str, An
     told["host"] = str(participant.host.id) if isinstance(participant, Process) else ""
     told["actor"] = frame.actor.id if frame.actor is not None else ""
     told["operations"] = _operations(actor)
+    timers = timers_of(actor)
+    told["timers"], told["next_timer_s"] = len(timers), timers[0][1] if timers else None
+    told["waiting_timers"] = [{"operation": name, "due_s": due_s} for name, due_s in timers[:_MAX_TIMERS]]
     data = actor.shard.vm.inspect(actor.actor_id, trace)
     if data is not None:
         told |= _inside(unpack(data)[0])
@@ -244,6 +263,7 @@ def _inside(told: dict[str, Any]) -> dict[str, Any]:
         "mailbox_limit": told["mailbox"],
         "unread": told["pending"],
         "steps": told["steps"],
+        "cpu_s": told["cpu_s"],
         "task_count": told["task_count"],
         "command_count": told["commands"],
         "tasks": tasks,

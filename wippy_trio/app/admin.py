@@ -37,6 +37,7 @@ _SORTS: dict[str, Callable[[Row], float]] = {
     "steps": lambda row: -row.steps,
     "age": lambda row: -(row.age_s or 0.0),
     "restarts": lambda row: -row.restarts,
+    "cpu": lambda row: -row.cpu_s,
 }
 
 

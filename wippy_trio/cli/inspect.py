@@ -42,7 +42,7 @@ def _json(value: Any) -> str:
 @_LIMIT
 @click.option(
     "--sort",
-    type=click.Choice(["start", "mailbox", "steps", "age", "restarts"]),
+    type=click.Choice(["start", "mailbox", "steps", "cpu", "age", "restarts"]),
     default="start",
     show_default=True,
     help="Which come first.",
@@ -105,6 +105,13 @@ def age(seconds: float | None) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3_600:02}h"
 
 
+def cpu(seconds: float) -> str:
+    """Processor time: `0.4ms`, `1.25s`, or as `age` has it from a minute on."""
+    if seconds >= 60:
+        return age(seconds)
+    return f"{seconds:.2f}s" if seconds >= 1 else f"{seconds * 1000:.1f}ms"
+
+
 def _waits(row: dict[str, Any]) -> str:
     what = row.get("waits") or ("" if row.get("state") == "waiting" else row.get("state", ""))
     return f"{what} at {row['line']}" if row.get("line") else str(what)
@@ -133,12 +140,14 @@ def render_ps(told: dict[str, Any]) -> str:
             str(row["mailbox"]),
             str(row["steps"]),
             str(row["restarts"]),
+            cpu(row["cpu_s"]),
+            str(row["timers"]),
             age(row["age_s"]),
             _waits(row),
         ]
         for row in told["processes"]
     ]
-    text = table(["PID", "ENTRY", "MAIL", "STEPS", "RESTARTS", "AGE", "WAITS ON"], rows)
+    text = table(["PID", "ENTRY", "MAIL", "STEPS", "RESTARTS", "CPU", "TIMERS", "AGE", "WAITS ON"], rows)
     more = told["total"] - len(rows)
     return f"{text}\n... and {more} more (--limit)" if more > 0 else text
 
@@ -198,6 +207,10 @@ def render_details(told: dict[str, Any]) -> str:
         if value not in (None, "", [], 0):
             lines.append(f"  {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     lines.append(f"  age: {age(told.get('age_s'))}")
+    if told.get("cpu_s"):
+        lines.append(f"  processor time: {cpu(told['cpu_s'])}")
+    for first in told.get("waiting_timers", [])[:1]:
+        lines.append(f"  timers: {told['timers']}, the next ({first['operation']}) in {first['due_s']:.3f} s")
     if "mailbox_limit" in told:
         unread = f", {told['unread']} of them nobody listens to" if told["unread"] else ""
         lines.append(f"  mailbox: {told['mailbox']} of {told['mailbox_limit']}{unread}")

@@ -232,8 +232,22 @@ def hosts_processes(call: Call, host_id: object) -> list[dict[str, object]]:
         identity = process.actor.frame.actor
         if identity is not None and identity.id:
             fields["actor_id"] = identity.id
+        fields["stats"] = _stats(rows[pid])
         shown.append(fields)
     return shown
+
+
+def _stats(row: Row) -> dict[str, object]:
+    """`subscriptions` and `threads` as the reference has them; processor time and timers are ours."""
+    stats: dict[str, object] = {
+        "subscriptions": row.subscriptions,
+        "threads": row.tasks,
+        "cpu_seconds": row.cpu_s,
+        "timers": row.timers,
+    }
+    if row.next_timer_s is not None:
+        stats["next_timer_seconds"] = row.next_timer_s
+    return stats
 
 
 def _state(row: Row) -> str:

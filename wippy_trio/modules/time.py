@@ -169,8 +169,11 @@ def _wait_s(call: Call, ns: int) -> float:
 
 
 async def _wait(wait_s: float) -> None:
+    if wait_s <= 0:
+        await trio.lowlevel.checkpoint()
+        return
     due_s = trio.current_time() + wait_s  # the name under which actors/timers.py finds it
-    await (trio.sleep_until(due_s) if wait_s > 0 else trio.lowlevel.checkpoint())
+    await trio.sleep_until(due_s)
 
 
 @MODULE.waiting("time.sleep", workflow=WorkflowRule.RECORDED)

@@ -241,3 +241,68 @@ async def test_a_process_that_looks_at_its_own_host(app: Any) -> None:
             ("app:worker", "idle", True),
             ("app:worker", "idle", True, supervisor),
         ]
+
+
+TIMERS = """
+- name: sleepy
+  kind: process.lua
+  modules: [time]
+  source: |
+    local time = require("time")
+    return function()
+      coroutine.spawn(function() time.sleep("90s") end)
+      local after, timer, ticker = time.after("5s"), time.timer("1h"), time.ticker("7s")
+      local stopped = time.timer("1s")
+      stopped:stop()
+      local sum = 0
+      for i = 1, 300000 do sum = sum + i % 7 end
+      process.listen("something")
+      process.inbox():receive()
+      ticker:stop()
+      process.inbox():receive()
+    end
+"""
+
+
+async def test_timers_and_processor_time(app: Any) -> None:
+    async with app(ENTRIES + TIMERS) as running:
+        runtime = running.runtime
+        pid, idle = await spawned(running, "app:sleepy"), await spawned(running)
+        rows = {row.pid: row for row in await survey(runtime)}
+        row = rows[pid]
+        assert (row.timers, row.next_timer_s, row.tasks, row.subscriptions) == (4, 3.0, 2, 2)
+        assert row.cpu_s > 0
+        assert rows[idle].cpu_s < row.cpu_s
+        assert (rows[idle].timers, rows[idle].next_timer_s) == (0, None)
+        told = details(runtime, pid)
+        assert (told["timers"], told["next_timer_s"], told["cpu_s"]) == (4, 3.0, row.cpu_s)
+        assert told["waiting_timers"] == [
+            {"operation": "time.after", "due_s": 3.0},
+            {"operation": "time.tick", "due_s": 5.0},
+            {"operation": "time.sleep", "due_s": 88.0},
+            {"operation": "time.fire", "due_s": 3598.0},
+        ]
+        await trio.sleep(4)
+        assert [item["operation"] for item in details(runtime, pid)["waiting_timers"]] == [
+            "time.tick",
+            "time.sleep",
+            "time.fire",
+        ]
+        running.send(pid, "stop", 1)
+        await trio.sleep(1)
+        assert details(runtime, pid)["timers"] == 2
+
+
+async def test_what_a_host_tells_of_its_processes(app: Any) -> None:
+    script = """
+- name: looks
+  kind: function.lua
+  modules: [system]
+  source: return function() return require("system").hosts.processes("app:host") end
+"""
+    async with app(ENTRIES + TIMERS + script) as running:
+        pid = await spawned(running, "app:sleepy")
+        shown = {row["pid"]: row for row in await running.call("app:looks")}
+        stats = shown[pid]["stats"]
+        assert stats.pop("cpu_seconds") > 0
+        assert stats == {"subscriptions": 2, "threads": 2, "timers": 4, "next_timer_seconds": 4.0}

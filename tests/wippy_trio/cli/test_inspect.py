@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wippy_trio.cli.inspect import age, render_details, render_ps, render_tree, render_why, table
+from wippy_trio.cli.inspect import age, cpu, render_details, render_ps, render_tree, render_why, table
 
 ROW = {
     "pid": "{local@app:host|0x00001}",
@@ -25,12 +25,24 @@ ROW = {
     "steps": 5,
     "restarts": 0,
     "age_s": 3.7,
+    "cpu_s": 0.0123,
+    "timers": 1,
 }
 
 
 def test_age() -> None:
     shown = [age(seconds) for seconds in (None, 0.4, 59.9, 125, 3_600, 90_000)]
     assert shown == ["-", "0s", "59s", "2m05s", "1h00m", "1d01h"]
+
+
+def test_processor_time() -> None:
+    assert [cpu(seconds) for seconds in (0.0, 0.0004, 0.25, 1.256, 125)] == [
+        "0.0ms",
+        "0.4ms",
+        "250.0ms",
+        "1.26s",
+        "2m05s",
+    ]
 
 
 def test_a_table_has_numbers_to_the_right() -> None:
@@ -43,9 +55,9 @@ def test_ps_as_text() -> None:
     told = {"node": "local", "total": 5, "processes": [ROW, call]}
     inbox = "channel.receive (inbox) at app:worker:3"
     assert render_ps(told).splitlines() == [
-        "PID                       ENTRY              MAIL  STEPS  RESTARTS  AGE  WAITS ON",
-        f"{'{local@app:host|0x00001}'}  app:worker           12      5         0  3s   {inbox}",
-        "{local@app:f|0x2}         app:worker (call)    12      5         0  -    ready",
+        "PID                       ENTRY              MAIL  STEPS  RESTARTS  CPU     TIMERS  AGE  WAITS ON",
+        f"{'{local@app:host|0x00001}'}  app:worker           12      5         0  12.3ms       1  3s   {inbox}",
+        "{local@app:f|0x2}         app:worker (call)    12      5         0  12.3ms       1  -    ready",
         "... and 3 more (--limit)",
     ]
 
@@ -81,6 +93,7 @@ def test_details_and_reasons_as_text() -> None:
         "links": ["{x}", "{y}"],
         "names": [],
         "mailbox_limit": 100,
+        "waiting_timers": [{"operation": "time.sleep", "due_s": 1.5}],
         "unread": 2,
         "task_count": 3,
         "tasks": [task],
@@ -90,6 +103,8 @@ def test_details_and_reasons_as_text() -> None:
     text = render_details(told)
     for line in (
         "  links: {x}, {y}",
+        "  processor time: 12.3ms",
+        "  timers: 1, the next (time.sleep) in 1.500 s",
         "  mailbox: 12 of 100, 2 of them nobody listens to",
         "  child a: stopped , restarted 1 times",
         "  main task: time.sleep at app:worker:3",
