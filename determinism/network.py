@@ -18,7 +18,7 @@ import trio
 from determinism.faults import exempt
 from determinism.memory import MemoryNetwork, host_of
 from determinism.network_stream import Link, SimulatedStream, Told, Weather
-from determinism.seams import Entropy, Faults, NoFaults, Stream
+from determinism.seams import Entropy, Faults, Listener, NoFaults, Stream
 
 __all__ = ["RealNetworkError", "SimulatedNetwork", "SimulatedStream", "exempt"]
 
@@ -62,7 +62,20 @@ class SimulatedNetwork(MemoryNetwork):
         self.refused: list[str] = []
         self._record = record
         self._connections_count = 0
+        self._expected: dict[tuple[str, int], trio.Event] = {}
         self._links: dict[int, Link] = {}
+
+    def expect(self, host: str, port: int) -> None:
+        """Somebody will listen there: connections wait until then, instead of being refused."""
+        self._expected[host_of(host), port] = trio.Event()
+
+    async def listen(self, host: str, port: int, *, backlog: int = 1024) -> Listener:
+        """See `MemoryNetwork.listen`."""
+        listener = await super().listen(host, port, backlog=backlog)
+        expected = self._expected.pop((host_of(host), port), None)
+        if expected is not None:
+            expected.set()
+        return listener
 
     async def connect(self, host: str, port: int) -> Stream:
         """Connect to an open listener; takes a way there and back, and waits while a partition lies between.
@@ -74,6 +87,9 @@ class SimulatedNetwork(MemoryNetwork):
         await trio.lowlevel.checkpoint()
         name = host_of(host)
         target = f"{name}:{port}"
+        expected = self._expected.get((name, port))
+        if expected is not None:
+            await expected.wait()
         if self.listener_at(host, port) is None and name != "localhost" and not self.knows(host):
             raise self._real(f"{host}:{port}")
         unstruck = exempt.get()

@@ -8,6 +8,7 @@ from determinism.disk_base import BaseView
 from determinism.system import SystemDisk
 from wippy_trio.app.config import Config, ConfigFlags, load_config, load_project, process_environment
 from wippy_trio.core.entry import Entry
+from wippy_trio.simulation.peers import find_peers
 from wippy_trio.simulation.scenarios import find_invariants, find_scenarios
 from wippy_trio.simulation.world import SimulatedApp
 
@@ -68,4 +69,5 @@ def simulated_app(
         base=base or BaseView(None, ["/app"]),
         scenarios=tuple(find_scenarios(known, scenario)),
         invariants=tuple(find_invariants(known)),
+        peers=tuple(find_peers(known)),
     )

@@ -28,8 +28,10 @@ from wippy_trio.actors.inspect import rows_of
 from wippy_trio.app.app import App, open_entries
 from wippy_trio.app.config import Config
 from wippy_trio.core.entry import Entry
+from wippy_trio.core.ids import EntryId
 from wippy_trio.simulation.faults import faults_for
 from wippy_trio.simulation.observers import Observers
+from wippy_trio.simulation.peers import Peer, expect_peers, open_peers
 from wippy_trio.simulation.scenarios import BOOT, Invariant, Scenario, complaint
 
 __all__ = ["Failure", "Life", "LifeSpec", "SimulatedApp", "live"]
@@ -52,6 +54,7 @@ class SimulatedApp:
         entries, config, module_roots: what loading gave.
         base: a view of the app's own folders on the machine's disk, for reading.
         scenarios, invariants: what it says must hold.
+        peers: hosts outside the app that its scenarios play.
     """
 
     entries: tuple[Entry, ...]
@@ -60,6 +63,7 @@ class SimulatedApp:
     base: BaseView
     scenarios: tuple[Scenario, ...]
     invariants: tuple[Invariant, ...]
+    peers: tuple[Peer, ...] = ()
 
 
 @attrs.frozen(slots=True)
@@ -167,7 +171,8 @@ class _World:
         simulation = self.simulation = Simulation(strategy, self.trace, spec.bounds)
         if spec.keep:
             simulation.schedule = []
-        simulation.exempt = {str(one.id) for one in app.scenarios} | {str(one.id) for one in app.invariants}
+        own = [*(one.id for one in app.scenarios), *(one.id for one in app.invariants), *(one.id for one in app.peers)]
+        simulation.exempt = frozenset(map(str, own))
         self.faults: FaultPlan | ListedFaults
         if spec.strikes is not None:
             self.faults = ListedFaults(spec.strikes, self._struck)
@@ -183,13 +188,15 @@ class _World:
         clock = SimulatedClock(faults)
         disk = SimulatedDisk(clock, base=self.app.base, faults=faults)
         self.simulation.on_host_killed = functools.partial(self._host_killed, disk)
+        network = SimulatedNetwork(root.fork("network"), faults, record=record)
+        expect_peers(self.app.peers, network)
         return Environment(
             clock=clock,
             entropy=root.fork("entropy"),
             ids=SeededIds(root.fork("ids")),
             threads=SimulatedThreads(root.fork("threads"), faults),
             disk=disk,
-            network=SimulatedNetwork(root.fork("network"), faults, record=record),
+            network=network,
             faults=faults,
             world=self.simulation,
         )
@@ -240,7 +247,8 @@ class _World:
                 opened = app
                 if visit is not None:
                     visit(app, self.simulation)
-                await self._play(app)
+                async with open_peers(app, self.app.peers, self._peer_failed):
+                    await self._play(app)
                 self._check_services(app)
                 self.faults.exempt = True
         except LuaError as problem:
@@ -266,6 +274,10 @@ class _World:
 
     def _invariant_broken(self, invariant: Invariant, message: str, stack: str) -> None:
         self.fail(Failure("invariant", f"{invariant.id}: {message}", stack))
+        self._broken.cancel()
+
+    def _peer_failed(self, peer: EntryId, message: str, stack: str) -> None:
+        self.fail(Failure("scenario", f"peer {peer}: {message}", stack))
         self._broken.cancel()
 
     async def _scenario(self, app: App) -> None:
