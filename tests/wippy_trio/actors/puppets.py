@@ -244,6 +244,7 @@ class Model:
         self.due: Counter[tuple[Any, ...]] = Counter()
         self.may: Counter[tuple[Any, ...]] = Counter()
         self._heard: list[tuple[Life, tuple[Any, ...]]] = []
+        self._late: list[tuple[Life, str, str]] = []
 
     def born(self, life: Life) -> None:
         self.lives[life.pid] = life
@@ -309,6 +310,7 @@ class Model:
     def end(self, life: Life, outcome: str, *, failed: bool = False) -> None:
         """A puppet ends, and with it who ends of that."""
         round_: list[tuple[Life, str, bool]] = [(life, outcome, failed)]
+        self._late.clear()
         while round_:
             follow: dict[str, tuple[Life, str, bool]] = {}
             for one, what, bad in round_:
@@ -321,8 +323,14 @@ class Model:
         for name in [name for name, pid in self.names.items() if pid == one.pid]:
             del self.names[name]
         for life in self.lives.values():
-            life.watchers.pop(one.pid, None)
-            life.links.pop(one.pid, None)
+            # Of several ends with one cause, who is still there to note another's is a matter of steps.
+            if life.watchers.pop(one.pid, None) is not None:
+                self._late.append((one, "pid.exit", life.pid))
+            if life.links.pop(one.pid, None) is not None and one.trap:
+                self._late.append((one, "pid.link.down", life.pid))
+        for dead, kind, pid in self._late:
+            if pid == one.pid and (bad or kind == "pid.exit"):
+                self.may[dead.pid, "event", kind, one.pid, what] += 1
         for watcher in one.watchers.values():
             if watcher.alive:
                 self.note(watcher, "event", "pid.exit", one.pid, what)
