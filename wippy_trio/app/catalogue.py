@@ -52,6 +52,8 @@ KINDS: Mapping[str, str] = {
     "security.token_store": "wippy_trio.kinds.security",
     "store.memory": "wippy_trio.kinds.store",
     "store.sql": "wippy_trio.kinds.store",
+    "temporal.client": "wippy_trio.kinds.temporal",
+    "temporal.worker": "wippy_trio.kinds.temporal",
     "terminal.host": "wippy_trio.kinds.process",
     "workflow.lua": "wippy_trio.kinds.workflow",
 }
@@ -83,8 +85,6 @@ UNBUILT_KINDS: frozenset[str] = frozenset(
         "store.kv.raft",
         "template.jet",
         "template.set",
-        "temporal.client",
-        "temporal.worker",
         "workflow.lua.bc",
     }
 )
@@ -115,6 +115,7 @@ MODULES: Mapping[str, str] = {
     "queue": "wippy_trio.modules.queue",
     "registry": "wippy_trio.modules.registry",
     "security": "wippy_trio.modules.security",
+    "simulation": "wippy_trio.modules.simulation",
     "sql": "wippy_trio.modules.sql",
     "store": "wippy_trio.modules.store",
     "stream": "wippy_trio.modules.stream",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -21,8 +21,11 @@ from wippy_trio.core.errors import (
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId, Pid
 from wippy_trio.functions.frames import derived_frame
-from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
+from wippy_trio.module import LATER, Call, Module, ModuleClass, WorkflowRule
 from wippy_trio.observability.trace import carried
+
+if TYPE_CHECKING:
+    from wippy_trio.workflows.host import WorkflowHost
 
 __all__ = ["MODULE"]
 
@@ -52,21 +55,38 @@ def check(call: Call, action: str, resource: str) -> bool:
     return True
 
 
+def _workflow(call: Call, pid: str) -> tuple[WorkflowHost, str] | None:
+    """The host and id of a workflow by its PID; None for processes."""
+    hosts = call.runtime.extras.get("workflow_hosts")
+    if not hosts:
+        return None
+    from wippy_trio.workflows.host import find_host
+
+    return find_host(hosts, pid)
+
+
 @MODULE.immediate("process.send", workflow=WorkflowRule.RECORDED)
-def send(call: Call, destination: str, topic: str, *payloads: Any) -> bool:
+def send(call: Call, destination: str, topic: str, *payloads: Any) -> object:
     """Send to a PID or name that is not in the sender's VM, or that needs a permission check; False: it is full."""
     topology = call.runtime.processes
     pid = topology.resolve(destination)
     _require(call, "process.send", pid, "not allowed to send to: {}")
+    if _workflow(call, pid) is not None:
+        return LATER
     return bool(topology.offer(pid, topic, call.pid, pack_list(payloads)))
 
 
+@MODULE.later("process.send")
 @MODULE.waiting("process.send_waiting", workflow=WorkflowRule.RECORDED)
 async def send_waiting(call: Call, destination: str, topic: str, *payloads: Any) -> bool:
-    """The same, waiting for room in a full mailbox."""
+    """The same, waiting for room in a full mailbox, or until a workflow's message is durable."""
     topology = call.runtime.processes
     pid = topology.resolve(destination)
     _require(call, "process.send", pid, "not allowed to send to: {}")
+    workflow = _workflow(call, pid)
+    if workflow is not None:
+        await workflow[0].signal(workflow[1], topic, pack_list(payloads), call.pid)
+        return True
     await topology.send_waiting(pid, topic, call.pid, pack_list(payloads))
     return True
 
@@ -82,12 +102,14 @@ def _frame(call: Call, builder: object, actor: object, scope: object) -> tuple[F
     return Frame(None, "", frame.actor, frame.scope, frame.values, options, carried(frame)), fields
 
 
-def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessHost]:
+def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessHost | WorkflowHost]:
     entry = EntryId.parse(id_text)
     if not entry.namespace:
         message = f"invalid process id '{id_text}': expected namespace:name"
         raise InvalidError(message)
-    host = call.runtime.resources.find(EntryId.parse(host_text), ProcessHost)
+    host: ProcessHost | WorkflowHost | None = call.runtime.resources.find(EntryId.parse(host_text), ProcessHost)
+    if host is None:
+        host = call.runtime.extras.get("workflow_hosts", {}).get(host_text)
     if host is None:
         message = f"host not found: {host_text}"
         raise NotFoundError(message)
@@ -97,7 +119,7 @@ def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessH
 @MODULE.immediate("process.spawn", workflow=WorkflowRule.RECORDED)
 def spawn(  # noqa: PLR0913, PLR0917 - what Lua's spawner holds, then the arguments
     call: Call, how: str, builder: Any, actor: Any, scope: Any, id_text: str, host_text: str, *args: Any
-) -> str:
+) -> object:
     """Start a process; `how` names the variant."""
     if how == "spawn_monitored":
         _require(call, "process.spawn.monitored", id_text, "not allowed to spawn monitored process: {}")
@@ -109,15 +131,28 @@ def spawn(  # noqa: PLR0913, PLR0917 - what Lua's spawner holds, then the argume
     _require(call, "process.spawn", id_text, "not allowed to spawn process: {}")
     _require(call, "process.host", host_text, "not allowed to spawn on host: {}")
     entry, host = _target(call, id_text, host_text)
+    if not isinstance(host, ProcessHost):
+        return LATER
     frame, fields = _frame(call, builder, actor, scope)
-    monitor, link = _RELATION.get(how, (False, False))
-    return host.spawn(entry, args, frame, attrs.evolve(_options(call, fields), monitor=monitor, link=link))
+    return host.spawn(entry, args, frame, _options(call, fields, how))
 
 
-def _options(call: Call, fields: Mapping[str, Any]) -> SpawnOptions:
+@MODULE.later("process.spawn")
+async def spawn_workflow(  # noqa: PLR0913, PLR0917 - as `spawn`
+    call: Call, how: str, builder: Any, actor: Any, scope: Any, id_text: str, host_text: str, *args: Any
+) -> str:
+    """Start a workflow; its PID is given out when the start is durable."""
+    entry, host = _target(call, id_text, host_text)
+    frame, fields = _frame(call, builder, actor, scope)
+    started = host.spawn(entry, args, frame, _options(call, fields, how))
+    return started if isinstance(started, str) else await started
+
+
+def _options(call: Call, fields: Mapping[str, Any], how: str = "") -> SpawnOptions:
     """What a builder holds for the start of a process."""
+    monitor, link = _RELATION.get(how, (False, False))
     messages = [(as_text(topic), _list(payloads)) for topic, payloads in _list(fields.get("messages"))]
-    return SpawnOptions(call.pid, name=as_text(fields.get("name") or ""), messages=messages)
+    return SpawnOptions(call.pid, monitor, link, as_text(fields.get("name") or ""), messages)
 
 
 def _list(value: Any) -> list[Any]:
@@ -172,9 +207,11 @@ def _resolve(call: Call, verb: str, destination: str) -> str:
 
 
 @MODULE.immediate("process.terminate", workflow=WorkflowRule.RECORDED)
-def terminate(call: Call, destination: str, _extra: object = None) -> bool:
+def terminate(call: Call, destination: str, _extra: object = None) -> object:
     """Kill a process at once."""
     pid = _resolve(call, "terminate", destination)
+    if _workflow(call, pid) is not None:
+        return LATER
     participant = call.runtime.processes.find(pid)
     if participant is None:
         message = f"process not found: {pid}"
@@ -183,42 +220,91 @@ def terminate(call: Call, destination: str, _extra: object = None) -> bool:
     return True
 
 
+@MODULE.later("process.terminate")
+async def terminate_workflow(call: Call, destination: str, _extra: object = None) -> bool:
+    """End a workflow."""
+    host, workflow_id = _its_workflow(call, destination)
+    await host.end(workflow_id)
+    return True
+
+
 @MODULE.immediate("process.cancel", workflow=WorkflowRule.RECORDED)
-def cancel(call: Call, destination: str, reason: object = "") -> bool:
+def cancel(call: Call, destination: str, reason: object = "") -> object:
     """Ask a process to stop."""
     pid = _resolve(call, "cancel", destination)
+    if _workflow(call, pid) is not None:
+        return LATER
     if call.runtime.processes.find(pid) is None:
         message = f"process not found: {pid}"
         raise NotFoundError(message)
-    call.runtime.processes.cancel(pid, call.pid, as_text(reason) if isinstance(reason, (str, bytes)) else "")
+    call.runtime.processes.cancel(pid, call.pid, _reason(reason))
     return True
+
+
+@MODULE.later("process.cancel")
+async def cancel_workflow(call: Call, destination: str, reason: object = "") -> bool:
+    """Ask a workflow to stop."""
+    host, workflow_id = _its_workflow(call, destination)
+    await host.request_cancel(workflow_id, _reason(reason), call.pid)
+    return True
+
+
+def _reason(reason: object) -> str:
+    return as_text(reason) if isinstance(reason, (str, bytes)) else ""
+
+
+def _its_workflow(call: Call, destination: str) -> tuple[WorkflowHost, str]:
+    found = _workflow(call, call.runtime.processes.resolve(destination))
+    if found is None:  # its worker closed meanwhile
+        message = f"process not found: {destination}"
+        raise NotFoundError(message)
+    return found
+
+
+def _present(call: Call, pid: str) -> str:
+    """The PID; a workflow's end is awaited from now on, as a process's is anyway."""
+    found = _workflow(call, pid)
+    if found is not None:
+        found[0].present(found[1])
+    return pid
+
+
+def _absent(call: Call, pid: str) -> None:
+    """Nobody need wait for a workflow's end on behalf of this caller."""
+    found = _workflow(call, pid)
+    if found is not None:
+        found[0].absent(found[1])
 
 
 @MODULE.immediate("process.monitor", workflow=WorkflowRule.FORBIDDEN)
 def monitor(call: Call, destination: str, _extra: object = None) -> bool:
     """Watch for EXIT."""
-    call.runtime.processes.monitor(call.pid, _resolve(call, "monitor", destination))
+    call.runtime.processes.monitor(call.pid, _present(call, _resolve(call, "monitor", destination)))
     return True
 
 
 @MODULE.immediate("process.unmonitor", workflow=WorkflowRule.FORBIDDEN)
 def unmonitor(call: Call, destination: str, _extra: object = None) -> bool:
     """Stop watching."""
-    call.runtime.processes.unmonitor(call.pid, _resolve(call, "unmonitor", destination))
+    pid = _resolve(call, "unmonitor", destination)
+    call.runtime.processes.unmonitor(call.pid, pid)
+    _absent(call, pid)
     return True
 
 
 @MODULE.immediate("process.link", workflow=WorkflowRule.FORBIDDEN)
 def link(call: Call, destination: str, _extra: object = None) -> bool:
     """Link both ways."""
-    call.runtime.processes.link(call.pid, _resolve(call, "link", destination))
+    call.runtime.processes.link(call.pid, _present(call, _resolve(call, "link", destination)))
     return True
 
 
 @MODULE.immediate("process.unlink", workflow=WorkflowRule.FORBIDDEN)
 def unlink(call: Call, destination: str, _extra: object = None) -> bool:
     """Remove a link."""
-    call.runtime.processes.unlink(call.pid, _resolve(call, "unlink", destination))
+    pid = _resolve(call, "unlink", destination)
+    call.runtime.processes.unlink(call.pid, pid)
+    _absent(call, pid)
     return True
 
 
@@ -248,7 +334,7 @@ def register(call: Call, name: str, pid: str | None = None, scope: object = None
         if pid != call.pid:
             _require(call, "process.registry.foreign", pid, "not allowed to register a name for: {}")
     _local_only(suffix)
-    call.runtime.processes.register(name, target)
+    call.runtime.processes.register(name, _present(call, target))
     return True
 
 

@@ -103,9 +103,9 @@ def _one_of(text: Mapping[str, str], keys: tuple[str, ...], what: str, conflict:
 
 @attrs.frozen(slots=True)
 class Tls:
-    """The `tls` block."""
+    """The `tls` block; `enabled` None: nothing was said, and an API key brings encryption with it."""
 
-    enabled: bool = False
+    enabled: bool | None = None
     ca_file: str = ""
     server_name: str = ""
     insecure_skip_verify: bool = False
@@ -119,7 +119,7 @@ class Tls:
         """
         data = _map(entry, entry.data, "tls")
         tls = cls(
-            _read(entry, data, "enabled", bool, False),
+            _read(entry, data, "enabled", bool, False) if data else None,
             _read(entry, data, "ca_file", str, ""),
             _read(entry, data, "server_name", str, ""),
             _read(entry, data, "insecure_skip_verify", bool, False),
