@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from determinism.seams import Entropy, Strike
 
-__all__ = ["FAULTS", "Fault", "FaultPlan", "ListedFaults", "exempt", "observer", "parse_faults"]
+__all__ = ["BUGGIFY", "FAULTS", "Fault", "FaultPlan", "ListedFaults", "exempt", "observer", "parse_faults"]
 
 #: Set in tasks that no fault may strike: a scenario's, an invariant's, and the peers' that a scenario plays.
 exempt: ContextVar[bool] = ContextVar("determinism_exempt", default=False)
@@ -82,6 +82,10 @@ FAULTS: Mapping[str, Fault] = _catalogue(
     Fault("cache_eviction", "workflow", 0.05, 4, 0, "a workflow leaves the cache and is replayed"),
 )
 
+#: What `simulation.buggify` of app code asks for: a kind of its own beside the catalogue.
+BUGGIFY = Fault("buggify", "app", 0.1, 20, 0, "app code takes a branch that it seldom takes")
+_KNOWN: Mapping[str, Fault] = MappingProxyType({**FAULTS, BUGGIFY.name: BUGGIFY})
+
 
 class _Counting:
     """Counts how often a place was asked, and remembers what struck."""
@@ -132,8 +136,8 @@ class FaultPlan(_Counting):
         self._gap: dict[str, int] = {}
         self._probability: dict[str, float] = {}
         for kind in sorted(set(kinds)):
-            probability = (probabilities or {}).get(kind, FAULTS[kind].probability)
-            budget = (budgets or {}).get(kind, FAULTS[kind].budget)
+            probability = (probabilities or {}).get(kind, _KNOWN[kind].probability)
+            budget = (budgets or {}).get(kind, _KNOWN[kind].budget)
             if probability <= 0 or budget <= 0:
                 continue
             self._draws[kind] = entropy.fork(f"fault/{kind}")
@@ -160,7 +164,7 @@ class FaultPlan(_Counting):
             return None
         self._left[kind] = left - 1
         self._gap[kind] = self._next_gap(kind)
-        return self._hit(Strike(kind, where, number, self._draws[kind].random(), FAULTS[kind].bound_s))
+        return self._hit(Strike(kind, where, number, self._draws[kind].random(), _KNOWN[kind].bound_s))
 
 
 class ListedFaults(_Counting):
@@ -188,13 +192,13 @@ def parse_faults(text: str) -> frozenset[str]:
     chosen: set[str] = set()
     words = [word.strip() for word in text.split(",") if word.strip()]
     if words and words[0].startswith("-"):
-        chosen.update(FAULTS)
+        chosen.update(_KNOWN)
     for word in words:
         name = word.removeprefix("-")
-        kinds = {fault.name for fault in FAULTS.values() if name in {"all", fault.name, fault.area}}
+        kinds = {fault.name for fault in _KNOWN.values() if name in {"all", fault.name, fault.area}}
         if not kinds and name != "none":
-            areas = sorted({fault.area for fault in FAULTS.values()})
-            message = f"unknown fault {name!r}; there are: all, none, {', '.join(areas)}, {', '.join(FAULTS)}"
+            areas = sorted({fault.area for fault in _KNOWN.values()})
+            message = f"unknown fault {name!r}; there are: all, none, {', '.join(areas)}, {', '.join(_KNOWN)}"
             raise ValueError(message)
         if word.startswith("-"):
             chosen -= kinds

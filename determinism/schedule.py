@@ -90,6 +90,9 @@ class Scheduler(Protocol):
     def stuck(self) -> bool:
         """Nothing can ever run again. True when something was done about it, such as a cancellation."""
 
+    def late(self) -> None:
+        """The clock has come to its alarm."""
+
 
 class JumpClock(trio.abc.Clock):
     """Virtual time that goes straight to the next deadline once nothing is runnable.
@@ -106,6 +109,9 @@ class JumpClock(trio.abc.Clock):
         self.start_s = start_s
         self.jumps = 0
         self.scheduler: Scheduler | None = None
+        #: When the scheduler is told that it is late. No deadline of trio's: one could not see then that nothing else
+        #: will ever happen.
+        self.alarm_s = math.inf
 
     def start_clock(self) -> None:
         """See `trio.abc.Clock`."""
@@ -127,6 +133,12 @@ class JumpClock(trio.abc.Clock):
             if self.scheduler is None or not self.scheduler.stuck():
                 message = "nothing can ever run again, and nothing that was done about it helped"
                 raise RuntimeError(message)
+            return 0
+        if deadline > self.alarm_s:
+            self.now_s = max(self.now_s, self.alarm_s)
+            self.alarm_s = math.inf
+            if self.scheduler is not None:
+                self.scheduler.late()
             return 0
         # Deadlines that differ by rounding alone are due at the same moment, and may come in either order.
         self.now_s = deadline + _SAME_S

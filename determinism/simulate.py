@@ -53,7 +53,7 @@ class Simulation:
         #: Steps taken, and those at which there was a choice.
         self.steps = 0
         self.choices = 0
-        #: Why the run was stopped from outside: "", `deadlock`, `steps` or `time`.
+        #: Why the run was stopped from outside: "", `deadlock`, `late` (the clock's alarm), `steps` or `time`.
         self.stopped = ""
         #: Stops the run (cancels the scenario); set by whoever drives it.
         self.on_stop: Callable[[], None] | None = None
@@ -165,3 +165,8 @@ class Simulation:
     def stuck(self) -> bool:
         """See `schedule.Scheduler`."""
         return not self.stopped and self._stop("deadlock")
+
+    def late(self) -> None:
+        """See `schedule.Scheduler`."""
+        if not self.stopped:
+            self._stop("late")

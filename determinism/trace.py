@@ -13,6 +13,7 @@ __all__ = ["Trace", "TraceEvent"]
 #: Events a kept log holds; later ones still count in the hash.
 LOG_COUNT = 200_000
 _SHOWN_BYTES = 256
+_OPERATIONS = frozenset({"issue", "call", "sent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,8 @@ class Trace:
     def __init__(self, *, keep: bool = False) -> None:
         self.count = 0
         self.log: list[TraceEvent] = []
-        #: The distinct (actor, operation) pairs met.
+        #: The distinct (entry, operation) pairs met.
         self.pairs: set[tuple[str, str]] = set()
-        #: Prefix hashes at every event, for finding the first difference of two runs; only with `keep`.
         self._keep = keep
         self._hash = hashlib.blake2b(digest_size=16)
         self._pending: list[bytes] = []
@@ -68,6 +68,8 @@ class Trace:
         if self._keep and self.count < LOG_COUNT:
             self.log.append(TraceEvent(self.count, at_ns, actor, what, about, data[:_SHOWN_BYTES]))
         self.count += 1
+        if what in _OPERATIONS:
+            self.pairs.add((actor.partition("|")[0], about.partition(" ")[0]))
 
     def _settle(self) -> None:
         self._hash.update(b"".join(self._pending))

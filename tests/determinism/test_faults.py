@@ -60,9 +60,9 @@ def test_an_effect_lasts_no_longer_than_its_bound() -> None:
 
 
 def test_kinds_are_chosen_by_name_area_and_exclusion() -> None:
-    assert parse_faults("all") == set(FAULTS)
+    assert parse_faults("all") == {*FAULTS, "buggify"}
     assert parse_faults("none") == parse_faults("") == set()
     assert parse_faults("clock,sql_busy,-timer_jitter") == {"clock_skew", "clock_forward", "clock_back", "sql_busy"}
-    assert parse_faults("-disk") == {name for name, fault in FAULTS.items() if fault.area != "disk"}
+    assert parse_faults("-disk") == {"buggify", *(name for name, fault in FAULTS.items() if fault.area != "disk")}
     with pytest.raises(ValueError, match="unknown fault 'disc'; there are: all, none, actor"):
         parse_faults("disc")

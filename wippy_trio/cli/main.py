@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from wippy_trio import __version__
-from wippy_trio.cli.inspect import add_commands
+from wippy_trio.cli import inspect, simulation
 from wippy_trio.cli.options import Logging, Source, logging_options, source_options
 
 __all__ = ["main"]
@@ -174,7 +174,8 @@ def version(short: bool, as_json: bool) -> None:
         click.echo(__version__ if short else f"wippy-trio {__version__} (Python {python})")
 
 
-add_commands(cli)
+inspect.add_commands(cli)
+simulation.add_commands(cli)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from determinism.faults import FAULTS, FaultPlan
+from determinism.faults import BUGGIFY, FAULTS, FaultPlan
 from determinism.seams import Entropy, Strike
 
 __all__ = ["faults_for"]
@@ -29,10 +29,13 @@ def faults_for(entropy: Entropy, kinds: frozenset[str], on_strike: Callable[[Str
     says and thirty times as likely, so that short runs meet them too.
     """
     chooser = entropy.fork("swarm")
-    pool = sorted(kinds)
+    pool = sorted(kinds - {BUGGIFY.name})
     chosen: list[str] = []
     if pool and chooser.below(8) >= _QUIET_EIGHTHS:
         for _ in range(1 + chooser.below(min(_MOST_KINDS, len(pool)))):
             chosen.append(pool.pop(chooser.below(len(pool))))
     probabilities = {kind: min(FAULTS[kind].probability * 0.3 * 100 ** chooser.random(), 0.9) for kind in chosen}
+    if "buggify" in kinds and chooser.below(2):
+        chosen.append(BUGGIFY.name)
+        probabilities[BUGGIFY.name] = 0.05 + 0.4 * chooser.random()
     return FaultPlan(entropy, chosen, probabilities=probabilities, on_strike=on_strike)

@@ -6,6 +6,7 @@ Source: ours (architecture, section 4, level 3).
 from __future__ import annotations
 
 import functools
+import math
 import traceback
 from collections.abc import Callable, Collection, Mapping
 
@@ -266,6 +267,10 @@ class _World:
                 await self._settle()
             self.simulation.on_stop = None
             self.faults.exempt = True
+            self.simulation.clock.alarm_s = math.inf
+            if self.simulation.stopped == "late":
+                took = "took longer than its virtual time (meta.timeout)"
+                self.fail(Failure("timeout", f"{self.spec.scenario} {took}", _waiting(app)))
             if self.simulation.stopped == "deadlock":
                 message = f"nothing can ever run again while {self.spec.scenario} waits"
                 self.fail(Failure("deadlock", message, _waiting(app)))
@@ -287,12 +292,10 @@ class _World:
             await trio.sleep(BOOT_S)
             return
         try:
-            with trio.move_on_after(scenario.timeout_s) as limit:
-                value = await app.call(scenario.id)
-            if limit.cancelled_caught:
-                took = f"took longer than {scenario.timeout_s:g} s of virtual time (meta.timeout)"
-                self.fail(Failure("timeout", f"{scenario.id} {took}", _waiting(app)))
-            elif wrong := complaint(value):
+            self.simulation.clock.alarm_s = trio.current_time() + scenario.timeout_s
+            value = await app.call(scenario.id)
+            self.simulation.clock.alarm_s = math.inf
+            if wrong := complaint(value):
                 self.fail(Failure("scenario", f"{scenario.id} {wrong}"))
         except LuaError as problem:
             self.fail(Failure("scenario", str(problem) or "an error without a message", problem.stack))

@@ -1,0 +1,66 @@
+"""Commands of simulation: `sim` and its kin. Source: ours (docs/guides/simulation.md)."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["add_commands"]
+
+
+@click.command()
+@click.argument("path", default=".")
+@click.option("--scenario", default="", metavar="ID", help="One scenario, or all whose id has this in it.")
+@click.option("--seeds", type=int, metavar="N", help="So many seeds each, 0 to N-1 (default: 300, or to a failure).")
+@click.option("--seed", type=int, metavar="S", help="This seed only.")
+@click.option("--jobs", type=int, metavar="J", help="Processes at once (default: one for each core).")
+@click.option("--strategy", default="swarm", show_default=True, help="swarm, random, pct, dfs or fifo.")
+@click.option("--faults", default="all", show_default=True, metavar="LIST", help="all, none, names or areas; -NAME.")
+@click.option("--time-limit", default="60s", show_default=True, help="Of this machine's time, for all lives.")
+@click.option("--check", is_flag=True, help="Live each life twice, and compare.")
+@click.option("--json", "json_file", default="", metavar="FILE", help="Report as JSON (- for standard output).")
+@click.option("--no-shrink", is_flag=True, help="Do not look for the least that still fails.")
+@click.option("-o", "--override", "overrides", multiple=True, metavar="NS:ENTRY:FIELD=VALUE", help="Change an entry.")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.PATH=VALUE", help="Change a setting.")
+def sim(  # noqa: PLR0913 - one parameter per flag
+    *,
+    path: str,
+    scenario: str,
+    seeds: int | None,
+    seed: int | None,
+    jobs: int | None,
+    strategy: str,
+    faults: str,
+    time_limit: str,
+    check: bool,
+    json_file: str,
+    no_shrink: bool,
+    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
+    """Simulate the app in PATH (here) from seeds, with faults, and say what does not hold.
+
+    Exit code 0: every life held. 1: a failure was found. 2: it could not run.
+    """
+    from wippy_trio.cli.simulate import SimRequest, simulate_app
+
+    request = SimRequest(
+        path=path,
+        scenario=scenario,
+        seeds=seeds,
+        seed=seed,
+        jobs=jobs,
+        strategy=strategy,
+        faults=faults,
+        time_limit=time_limit,
+        check=check,
+        json_file=json_file,
+        shrink=not no_shrink,
+        overrides=overrides,
+        settings=settings,
+    )
+    raise SystemExit(simulate_app(request))
+
+
+def add_commands(group: click.Group) -> None:
+    """Add the commands of simulation to the command line."""
+    group.add_command(sim)

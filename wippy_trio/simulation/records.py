@@ -1,0 +1,95 @@
+"""Lives as files: what `sim` writes for a failure, and `replay`, `shrink` and `timeline` read.
+
+JSON, version 1: the app's folder, scenario, seed and strategy, the faults that struck, the switches of the schedule
+(step -> name; null where the strategy chose), and what came of it. Source: ours (docs/guides/simulation.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from determinism.faults import BUGGIFY, FAULTS
+from determinism.seams import Disk, Strike
+from determinism.simulate import Bounds
+from wippy_trio.core.errors import ConfigError
+from wippy_trio.simulation.world import Life, LifeSpec
+
+__all__ = ["life_data", "read_life", "record_path", "write_life"]
+
+_VERSION = 1
+#: Where `sim` leaves records, below the app's folder.
+FOLDER = ".wippy/sim"
+
+
+def life_data(life: Life, project: str) -> dict[str, Any]:
+    """A life as JSON values."""
+    spec, failure = life.spec, life.failure
+    return {
+        "version": _VERSION,
+        "project": project,
+        "scenario": spec.scenario,
+        "seed": spec.seed,
+        "strategy": spec.strategy,
+        "length": spec.length,
+        "kinds": sorted(spec.kinds),
+        "strikes": [dataclasses.asdict(strike) for strike in life.strikes],
+        "schedule": None if spec.schedule is None else {str(step): name for step, name in sorted(life.made.items())},
+        "steps": life.steps,
+        "choices": life.choices,
+        "virtual_s": life.virtual_s,
+        "trace_hash": life.trace_hash,
+        "failure": None
+        if failure is None
+        else {"kind": failure.kind, "message": failure.message, "stack": failure.stack},
+    }
+
+
+def record_path(life: Life, project: str) -> str:
+    """Where the record of a life is kept."""
+    name = life.spec.scenario.replace(":", ".").replace("/", ".")
+    return f"{project}/{FOLDER}/{name}-{life.spec.seed}.json"
+
+
+def write_life(disk: Disk, life: Life, project: str) -> str:
+    """Write the record of a life; returns its path."""
+    path = record_path(life, project)
+    disk.mkdir(path.rpartition("/")[0], parents=True)
+    with disk.open(path, "wb") as file:
+        file.write(json.dumps(life_data(life, project), indent=1, ensure_ascii=False).encode())
+    return path
+
+
+def read_life(disk: Disk, path: str) -> tuple[str, LifeSpec, Mapping[str, Any]]:
+    """A record: the app's folder, the life to live again, and all that the file says.
+
+    Raises:
+        ConfigError: it is no such file.
+    """
+    try:
+        with disk.open(path, "rb") as file:
+            data = json.loads(file.read())
+        if data["version"] != _VERSION:
+            raise ConfigError(f"{path}: a trace of version {data['version']}; this runtime reads {_VERSION}")
+        strikes = tuple(Strike(**item) for item in data["strikes"])
+        unknown = [strike.kind for strike in strikes if strike.kind not in {*FAULTS, BUGGIFY.name}]
+        if unknown:
+            raise ConfigError(f"{path}: unknown faults: {', '.join(unknown)}")
+        schedule = data["schedule"]
+        spec = LifeSpec(
+            scenario=str(data["scenario"]),
+            seed=int(data["seed"]),
+            strategy=str(data["strategy"]),
+            kinds=frozenset(data["kinds"]),
+            strikes=strikes if schedule is not None else None,
+            schedule=None if schedule is None else {int(step): str(name) for step, name in schedule.items()},
+            length=int(data["length"]),
+            keep=True,
+            bounds=Bounds(real_s=600.0),
+        )
+        return str(data["project"]), spec, data
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        hint = "a trace is a JSON file that `wippy-trio sim` wrote for a failure"
+        raise ConfigError(f"cannot read the trace {path}: {problem}", hint=hint) from problem
