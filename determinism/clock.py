@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import trio
 
+from determinism.faults import exempt
 from determinism.seams import Faults
 
 __all__ = ["DEFAULT_EPOCH_NS", "HistoryClock", "SimulatedClock", "VirtualClock"]
@@ -78,7 +79,7 @@ class SimulatedClock(VirtualClock):
 
     Asked for at the place `wall`: `clock_forward` (a jump of up to a day), `clock_back` (of up to an hour) and
     `clock_skew` (it runs 5% fast or slow from now on, until it is up to 5 minutes off). Monotonic time, and all that
-    waits, is untouched.
+    waits, is untouched. Who is exempt from faults (a scenario, an invariant) is shown the right time.
 
     Args:
         faults: asked at each look.
@@ -89,20 +90,24 @@ class SimulatedClock(VirtualClock):
     def __init__(self, faults: Faults, epoch_ns: int = DEFAULT_EPOCH_NS, zone: str = "UTC") -> None:
         super().__init__(epoch_ns, zone)
         self._faults = faults
+        self._jumped_ns = 0
         self._skews: list[tuple[float, int]] = []  # since when, and how far off at the end
 
     def wall_ns(self) -> int:
         """Unix nanoseconds, with all jumps up to now and what skews have added."""
+        right_ns = super().wall_ns()
+        if exempt.get():
+            return right_ns
         strike = self._faults.strike("clock_forward", "wall")
         if strike is not None:
-            self.jump(1 + int(strike.draw * _MOST_FORWARD_NS))
+            self._jumped_ns += 1 + int(strike.draw * _MOST_FORWARD_NS)
         strike = self._faults.strike("clock_back", "wall")
         if strike is not None:
-            self.jump(-1 - int(strike.draw * _MOST_BACK_NS))
+            self._jumped_ns -= 1 + int(strike.draw * _MOST_BACK_NS)
         strike = self._faults.strike("clock_skew", "wall")
         if strike is not None:
             self._skews.append((self.monotonic_s(), int((2 * strike.draw - 1) * _MOST_SKEW_NS)))
-        return super().wall_ns() + self._skew_ns()
+        return right_ns + self._jumped_ns + (self._skew_ns() if self._skews else 0)
 
     def _skew_ns(self) -> int:
         off_ns = 0

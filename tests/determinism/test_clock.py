@@ -3,7 +3,7 @@ import trio
 from trio.testing import MockClock
 
 from determinism.clock import DEFAULT_EPOCH_NS, HistoryClock, SimulatedClock, VirtualClock
-from determinism.faults import ListedFaults
+from determinism.faults import ListedFaults, exempt
 from determinism.seams import Clock, NoFaults, Strike
 
 NS = 1_000_000_000
@@ -113,3 +113,15 @@ async def test_skewed_clock_runs_wrong_until_it_is_as_far_off_as_it_may(autojump
         assert clock.wall_ns() - begun_ns == pytest.approx((100 + most_s / 240 * 5) * 1e9)
         await trio.sleep(80_000)
         assert clock.wall_ns() - begun_ns == pytest.approx((80_100 + most_s) * 1e9)
+
+
+async def test_who_is_exempt_sees_the_right_time(autojump_clock: MockClock) -> None:
+    clock, plain = _struck("clock_forward"), VirtualClock()
+    right_ns = plain.wall_ns()
+    token = exempt.set(True)
+    assert clock.wall_ns() == right_ns  # and does not make it jump
+    exempt.reset(token)
+    assert clock.wall_ns() - right_ns == pytest.approx(12 * 3600 * NS)
+    token = exempt.set(True)
+    assert clock.wall_ns() == right_ns
+    exempt.reset(token)

@@ -23,6 +23,8 @@ _LENGTH_DEFAULT_COUNT = 1000
 #: When a lost delivery is made again: what brokers call the visibility timeout.
 REDELIVER_S = 30.0
 _COPY_LATEST_S = 10.0
+#: How long a message waits for another one to overtake it.
+_OVERTAKE_S = 1.0
 
 
 class _Queue:
@@ -31,7 +33,9 @@ class _Queue:
     def __init__(self, name: str, max_length_count: int, faults: Faults) -> None:
         self._name = name
         self._faults = faults
-        self._later: list[tuple[float, QueueMessage]] = []  # when it comes back, by faults only
+        # By faults only: when a message comes back; and which of those the next delivery overtakes.
+        self._later: list[tuple[float, QueueMessage]] = []
+        self._overtaken: tuple[float, QueueMessage] | None = None
         self.max_length_count = max_length_count
         self.messages: deque[QueueMessage] = deque()
         self.consumers_count = 0
@@ -71,21 +75,31 @@ class _Queue:
         if self._later:
             self._return_due()
         while self.messages:
-            at = 1 if len(self.messages) > 1 and self._faults.strike("message_reorder", self._name) else 0
-            message = self.messages[at]
-            del self.messages[at]
+            message = self.messages.popleft()
             if not self._put_off(message):
+                self._overtake()
                 return message
             self._putters.unpark()
         return None
 
+    def _overtake(self) -> None:
+        """A message was handed over: the one that it overtook is next."""
+        overtaken, self._overtaken = self._overtaken, None
+        if overtaken is not None and overtaken in self._later:
+            self._later.remove(overtaken)
+            self.messages.appendleft(overtaken[1])
+
     def _put_off(self, message: QueueMessage) -> bool:
         """Whether a fault keeps a message from being handed over now."""
         now = trio.current_time()
-        late = self._faults.strike("message_delay", self._name)
+        if self._overtaken is None and self._faults.strike("message_reorder", self._name) is not None:
+            self._overtaken = (now + _OVERTAKE_S, message)
+            self._later.append(self._overtaken)
+            return True
         if self._faults.strike("message_drop", self._name) is not None:
             self._later.append((now + REDELIVER_S, message))
             return True
+        late = self._faults.strike("message_delay", self._name)
         if late is not None:
             self._later.append((now + late.lasts_s, message))
             return True
@@ -97,10 +111,13 @@ class _Queue:
     def _return_due(self) -> None:
         now = trio.current_time()
         due = [item for item in self._later if item[0] <= now]
-        if due:
-            self._later = [item for item in self._later if item[0] > now]
-            due.sort(key=lambda item: item[0])
-            self.messages.extendleft(message for _, message in reversed(due))
+        if not due:
+            return
+        self._later = [item for item in self._later if item[0] > now]
+        if self._overtaken in due:
+            self._overtaken = None
+        due.sort(key=lambda item: item[0])
+        self.messages.extendleft(message for _, message in reversed(due))
 
     @property
     def message_count(self) -> int:

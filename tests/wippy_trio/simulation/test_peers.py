@@ -73,13 +73,15 @@ def assert_held(found: Life) -> None:
 
 
 def test_a_peer_gets_the_request_and_its_answer_comes_back() -> None:
-    assert_held(life(f"""{PAY}
+    assert_held(
+        life(f"""{PAY}
       assert(not err, err)
       local last = store.get('app:kept'):get('last')
       assert(answer.status_code == 201 and answer.body == 'paid ten', answer.body)
       assert(last.method == 'POST' and last.path == '/charge' and last.query.currency == 'eur', 'request line')
       assert(last.headers['X-Key'] == 'k' and last.headers.Host == 'pay.example.com' and last.body == 'ten', 'rest')
-    """))
+    """)
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,9 @@ def test_a_peer_that_fails_fails_the_scenario(body: str, words: str) -> None:
 
 
 def test_services_that_start_first_wait_for_their_peer() -> None:
-    text = APP.replace("SCRIPT", "time.sleep('1s') return store.get('app:kept'):get('charges') == 1") + """
+    text = (
+        APP.replace("SCRIPT", "time.sleep('1s') return store.get('app:kept'):get('charges') == 1")
+        + """
 - {name: processes, kind: process.host, host: {workers: 1}, lifecycle: {auto_start: true}}
 - {name: service, kind: process.service, process: caller, host: processes, lifecycle: {auto_start: true}}
 - name: caller
@@ -108,6 +112,7 @@ def test_services_that_start_first_wait_for_their_peer() -> None:
       require('time').sleep('1h')
     end
 """
+    )
     assert_held(live(simulated_app(entries_of(text)), LifeSpec("app:scenario", 3, strikes=())))
 
 

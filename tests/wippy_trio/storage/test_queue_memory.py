@@ -141,3 +141,9 @@ async def test_publisher_gets_the_room_of_what_was_put_off(nursery, autojump_clo
     nursery.start_soon(driver.deliver, "app:q", ConsumerOptions(), sink)
     assert [(await source.receive()).message.body for _ in range(2)] == [2, 1]
     nursery.cancel_scope.cancel()
+
+
+async def test_delivery_that_nothing_overtakes_is_a_little_late(nursery, autojump_clock) -> None:
+    bodies, times = await _arrivals(nursery, Strike("message_reorder", "app:q", 2, 0.5), 3)
+    assert bodies == [1, 2, 3]
+    assert times[2] == pytest.approx(1)
