@@ -31,8 +31,11 @@ local queue, qh, qt = {}, 1, 0 -- run queue of ready actors
 local A, cur -- running actor, running task
 local out, nout, taken = {}, 0, 0 -- commands for Python, five values each: op, actor id, command id, bytes, extra
 local OUT = 5000 -- values of `out` that K.run returns at once
-local resumed_at, looked_at = 0.0, 0.0
-local stamp = 0.0 -- where the next run of an actor begins: the end of the last, or of K.run's wait
+local resumed_at, looked_at = false, 0.0 -- resumed_at is false until the first look: most steps end before it
+local stamp = 0.0 -- when time was last given to the actors that spent it
+local began = 0.0 -- the first look of the running step
+local untimed, nuntimed = {}, 0 -- actors whose steps since `stamp` ended without a look
+local UNTIMED = 16
 K.actors = actors
 
 local OP_EXIT, OP_CANCEL, OP_DRAIN = -1, -2, -3
@@ -102,8 +105,12 @@ local function tick()
   if not a then return CHECKS end
   if a.killed or a.dead then error(KILL, 0) end
   local now = host(0)
-  local spent = now - resumed_at
   local pace = a.pace
+  if not resumed_at then
+    resumed_at, looked_at, began = now, now, now
+    return pace
+  end
+  local spent = now - resumed_at
   if now - looked_at > PACE_S then
     pace = pace > 64 and pace // 4 or 16
     a.pace = pace
@@ -578,16 +585,35 @@ local function step(a, co, ok, y, err)
     local h = a.rh - 1
     a.rh, a.rq[h] = h, co
     wake(a)
-  elseif y ~= PARK then
+  else
     ready(a, co) -- coroutine.yield() outside a user coroutine: let the others run
   end
+end
+
+-- The running step is timed from here on.
+local function look()
+  local now = host(0)
+  resumed_at, looked_at, began = now, now, now
+end
+
+-- The time since the last stamp is that of all who ran meanwhile, in equal parts.
+local function settle(now)
+  if nuntimed > 0 then
+    local share = (now - stamp) / nuntimed
+    for i = 1, nuntimed do
+      local a = untimed[i]
+      a.spent = a.spent + share
+    end
+    nuntimed = 0
+  end
+  stamp = now
 end
 
 local function run_actor(a)
   A = a
   a.steps = a.steps + 1
-  local began = stamp
-  resumed_at, looked_at = began, began
+  resumed_at = false
+  if a.busy or a.cpu > 0.0 then look() end
   local switches, sliced, pointed = 0, false, false
   while a.rh <= a.rt and not a.dead do
     local h = a.rh
@@ -596,6 +622,9 @@ local function run_actor(a)
     if h == a.rt then a.rh, a.rt = 1, 0 else a.rh = h + 1 end
     if a.alive[co] then
       cur = co
+      if switches > 0 and not resumed_at then -- tasks that keep each other awake are timed
+        look()
+      end
       if a.busy and a.busy[co] then -- what ran before it is not its time
         local now = host(0)
         a.cpu = a.cpu + (now - resumed_at)
@@ -603,20 +632,31 @@ local function run_actor(a)
       end
       nest = 0
       local ok, y2, err = coresume(co, x, y)
-      pointed = ok and y2 == POINT
-      sliced = pointed or (ok and y2 == SLICE)
-      if not sliced and a.busy then a.busy[co] = nil end
-      step(a, co, ok, y2, err)
-      if sliced then break end
+      if y2 == PARK and ok then -- nearly always
+        if a.busy then a.busy[co] = nil end
+      else
+        pointed = ok and y2 == POINT
+        sliced = pointed or (ok and y2 == SLICE)
+        if not sliced and a.busy then a.busy[co] = nil end
+        step(a, co, ok, y2, err)
+        if sliced then break end
+      end
     end
     switches = switches + 1
     if switches >= TASK_SWITCHES then break end
   end
-  stamp = host(0)
-  a.spent = a.spent + (stamp - began)
+  nuntimed = nuntimed + 1
+  untimed[nuntimed] = a
+  if resumed_at then
+    settle(began)
+    stamp = host(0)
+    a.spent = a.spent + (stamp - began)
+  elseif nuntimed >= UNTIMED then
+    settle(host(0))
+  end
   if not a.dead then
     if a.rh <= a.rt then
-      if not pointed then a.cpu = a.cpu + (stamp - resumed_at) end
+      if resumed_at and not pointed then a.cpu = a.cpu + (stamp - resumed_at) end
       wake(a)
     else
       a.cpu, a.busy = 0.0, nil
@@ -652,6 +692,7 @@ function K.run()
     if not a.dead then run_actor(a) end
     if nout >= 1000 or stamp > until_s then break end
   end
+  if nuntimed > 0 then settle(host(0)) end
   return hand_over()
 end
 
@@ -674,6 +715,7 @@ function K.run_one(id)
     a.queued = false
     stamp = host(0)
     run_actor(a)
+    if nuntimed > 0 then settle(host(0)) end
   end
   return hand_over()
 end
