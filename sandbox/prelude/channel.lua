@@ -12,12 +12,14 @@ local channel_mt, case_mt = Channel.metatable, Case.metatable
 -- An object's state is out of user code's reach, behind a private key; everything below works on states.
 local P = K.P
 
--- A waiter is {task, value, select record, channel}; queues are arrays with head and tail.
+-- A waiter is {task, value, select record}; queues are arrays with head and tail. A task that waits to receive from one
+-- channel has no value and no select: its record is used again (`spare`).
 local function new_state(capacity)
   local s = {
     cap = capacity, n = 0, bh = 1, bt = 0, buf = {}, sh = 1, st = 0, snd = {}, rh = 1, rt = 0, rcv = {}, closed = false,
     owner = current(), mailbox = false, topic = false, source = false, starved = false, sweep_at = 32,
     own = 0, -- buffered values that the actor sent to itself
+    spare = false,
   }
   s.object = setmetatable({ [P] = s }, channel_mt)
   return s
@@ -54,7 +56,13 @@ local function pop_sender(ch)
 end
 
 local function wake_receiver(a, ch, w, v, ok)
-  if w[3] then ready(a, w[1], { channel = ch.object, value = v, ok = ok }) else ready(a, w[1], v, ok) end
+  if w[3] then
+    ready(a, w[1], { channel = ch.object, value = v, ok = ok })
+  else
+    local co = w[1]
+    w[1], ch.spare = nil, w
+    ready(a, co, v, ok)
+  end
 end
 local function wake_sender(a, ch, w)
   if w[3] then ready(a, w[1], { channel = ch.object, value = w[2], ok = true }) else ready(a, w[1], true) end
@@ -96,7 +104,7 @@ local function try_receive(a, ch)
         if a.room then K.made_room(a) end
       end
     end
-    local w = pop_sender(ch)
+    local w = ch.sh <= ch.st and pop_sender(ch)
     if w then
       ch.bt = ch.bt + 1
       ch.buf[ch.bt] = w[2]
@@ -111,10 +119,12 @@ local function try_receive(a, ch)
     end
     return true, v, true
   end
-  local w = pop_sender(ch)
-  if w then
-    wake_sender(a, ch, w)
-    return true, w[2], true
+  if ch.sh <= ch.st then
+    local w = pop_sender(ch)
+    if w then
+      wake_sender(a, ch, w)
+      return true, w[2], true
+    end
   end
   if ch.closed then return true, nil, false end
   return false
@@ -146,14 +156,20 @@ function methods.send(object, v)
 end
 
 function methods.receive(object)
-  local ch = state_of(object, "receive")
-  local a = current()
-  local got, v, ok = try_receive(a, ch)
+  local ch = type(object) == "table" and object[P]
+  if not ch or not ch.rcv then ch = state_of(object, "receive") end
+  local got, v, ok = try_receive(current(), ch)
   if got then return v, ok end
-  must_wait("receive")
+  if not isyieldable() then must_wait("receive") end
   local t = ch.rt + 1
   ch.rt = t
-  ch.rcv[t] = { task() }
+  local w = ch.spare
+  if w then
+    ch.spare, w[1] = false, task()
+  else
+    w = { task() }
+  end
+  ch.rcv[t] = w
   return park()
 end
 
@@ -188,7 +204,26 @@ end
 -- From the kernel: a value for a channel that the host or another actor fills, without waiting. `own`: the actor itself
 -- sent it.
 function K.push_channel(a, ch, v, own)
-  local w = pop_receiver(ch)
+  local h = ch.rh
+  if h > ch.rt then -- nobody waits
+    if own then ch.own = ch.own + 1 end
+    local t = ch.bt + 1
+    ch.bt = t
+    ch.buf[t] = v
+    ch.n = ch.n + 1
+    if ch.mailbox then a.depth = a.depth + 1 end
+    return
+  end
+  local w = ch.rcv[h]
+  if not w[3] then -- a task that waits for this channel alone
+    ch.rcv[h] = nil
+    if h == ch.rt then ch.rh, ch.rt = 1, 0 else ch.rh = h + 1 end
+    if not own then a.cpu = 0.0 end
+    local co = w[1]
+    w[1], ch.spare = nil, w
+    return ready(a, co, v, true)
+  end
+  w = pop_receiver(ch)
   if own then
     if not w then ch.own = ch.own + 1 end
   elseif w then

@@ -264,26 +264,33 @@ end
 -- What a message carries from actor to actor of one VM: plain tables copied deep, errors and packable (immutable)
 -- objects shared, everything else nil. The same result as encode_message followed by decode.
 local copied = 0 -- fields copied since K.copy began
+local PLAIN = { string = true, number = true, boolean = true }
+local new_table = table.create
 local function copy_table(t, depth)
   if depth > MAX_DEPTH then error("value is nested deeper than " .. MAX_DEPTH .. " levels or refers to itself", 0) end
-  local out = {}
+  local length = rawlen(t)
+  local out = new_table(length, length == 0 and 4 or 0) -- room for what most messages hold
   local n = 0
   for k, v in next, t do
     n = n + 1
-    local tv = type(v)
-    if tv == "table" then
-      local mt = getmetatable(v)
-      local class = mt and class_of[mt]
-      if class then
-        v = class.copy and class.copy(v) or class.shared and v or nil
-      else
-        v = copy_table(thaw(v), depth + 1)
+    if PLAIN[type(k)] then
+      local tv = type(v)
+      if PLAIN[tv] then
+        out[k] = v
+      elseif tv == "table" then
+        local mt = getmetatable(v)
+        if not mt then
+          out[k] = copy_table(v, depth + 1)
+        else
+          local class = class_of[mt]
+          if class then
+            out[k] = class.copy and class.copy(v) or class.shared and v or nil
+          else
+            out[k] = copy_table(thaw(v), depth + 1)
+          end
+        end
       end
-    elseif tv == "function" or tv == "userdata" or tv == "thread" then
-      v = nil
     end
-    local tk = type(k)
-    if tk == "string" or tk == "number" or tk == "boolean" then out[k] = v end
   end
   copied = copied + n
   return out
@@ -293,10 +300,13 @@ function K.copy(v)
   local t = type(v)
   if t == "table" then
     local mt = getmetatable(v)
-    local class = mt and class_of[mt]
-    if class then return class.copy and class.copy(v) or class.shared and v or nil end
+    if mt then
+      local class = class_of[mt]
+      if class then return class.copy and class.copy(v) or class.shared and v or nil end
+      v = thaw(v)
+    end
     copied = 0
-    local out = copy_table(thaw(v), 1)
+    local out = copy_table(v, 1)
     if copied > 32 then K.tick_check(copied * 8) end -- only now: another task may run, and change what was copied
     return out
   elseif t == "function" or t == "userdata" or t == "thread" then

@@ -336,6 +336,7 @@ function K.simulate(names)
     if state == 0 then host(OP_SENT, A.id, to, topic) end
     return state
   end
+  K.send_one = K.send_local
 end
 
 local ops = K.ops -- name -> index, filled by Python

@@ -5,8 +5,9 @@
 local K = ...
 local type, error, setmetatable, select, next, sbyte = type, error, setmetatable, select, next, string.byte
 local sort, rawget = table.sort, rawget
+local rawmeta, error_mt = debug.getmetatable, K.Error.metatable
 local INBOX, EVENTS, OUTDATED = "@pid/inbox", "@pid/events", "pid.outdated"
-local actors, current, push = K.actors, K.current, K.push_channel
+local actors, current, push, copy = K.actors, K.current, K.push_channel, K.copy
 
 -- payloads ---------------------------------------------------------------------------------------------------------
 local payload_methods = {}
@@ -38,7 +39,7 @@ function message_methods.payload(m)
   local n = m[3]
   if n == 1 then
     local p = m[4]
-    return setmetatable({ p, K.is_error(p) and "golang/error" or "lua/any" }, payload_mt)
+    return setmetatable({ p, rawmeta(p) == error_mt and "golang/error" or "lua/any" }, payload_mt)
   elseif n == 0 then
     return nil
   end
@@ -60,7 +61,8 @@ local function deliver(a, topic, from, n, v)
   if sub then
     local ch = sub.channel
     if ch.rh > ch.rt and a.depth >= a.mailbox then return 2 end
-    push(a, ch, as_value(sub, topic, from, n, v), from == a.pid)
+    if sub.message then v = setmetatable({ topic, from, n, v }, message_mt) elseif n == 0 then v = nil end
+    push(a, ch, v, from == a.pid)
     return 0
   end
   if a.depth >= a.mailbox then return 2 end
@@ -280,13 +282,24 @@ function K.send_local(to, topic, ...)
   local from = me.pid or K.make_known(me)
   local v
   if n == 1 then
-    v = K.copy((...))
+    v = copy((...))
   else
     v = { ... }
-    for i = 1, n do v[i] = K.copy(v[i]) end
+    for i = 1, n do v[i] = copy(v[i]) end
   end
   if a.dead then return nil end -- copying much gives way to others
   return deliver(a, topic, from, n, v)
+end
+
+-- The same for one payload, as nearly all messages have.
+function K.send_one(to, topic, payload)
+  local a = by_pid[to]
+  if not a or a.dead then return nil end
+  local me = current()
+  local from = me.pid or K.make_known(me)
+  payload = copy(payload)
+  if a.dead then return nil end
+  return deliver(a, topic, from, 1, payload)
 end
 
 -- The senders that wait for room in a mailbox, in the order they came: {actor, task}, or HOST for those in Python.

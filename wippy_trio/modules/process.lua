@@ -5,7 +5,7 @@ local spawn_op, send_op = sys.immediate("process.spawn"), sys.immediate("process
 local send_waiting_op, isyieldable = sys.waiting("process.send_waiting"), coroutine.isyieldable
 local exec_op, upgrade_op = sys.waiting("process.exec"), sys.waiting("process.upgrade")
 local checked_op, upgradable_op = sys.immediate("process.check"), sys.immediate("process.upgradable")
-local current = sys.current
+local current, send_local, send_one = sys.current, K.send_local, K.send_one
 
 local M = {}
 M.event = { CANCEL = "pid.cancel", EXIT = "pid.exit", LINK_DOWN = "pid.link.down", OUTDATED = "pid.outdated" }
@@ -23,15 +23,20 @@ local function mailbox_full(destination) return nil, sys.error("Unavailable", "m
 function M.send(...)
   local n = select("#", ...)
   if n < 2 then return invalid("send requires at least destination and topic arguments") end
-  local destination, topic = ...
+  local destination, topic, payload = ...
   if type(destination) ~= "string" then return invalid("destination must be a string") end
   if type(topic) ~= "string" or topic == "" then return invalid("topic must be a non-empty string") end
   if sbyte(topic, 1) == 64 then return invalid("cannot send to @ topics") end
   if not current().guarded then
-    local state = K.send_local(destination, topic, select(3, ...))
+    local state
+    if n == 3 then
+      state = send_one(destination, topic, payload)
+    else
+      state = send_local(destination, topic, select(3, ...))
+    end
     while state == 2 do -- back-pressure: the sender waits for room
       if not K.wait_room(destination) then return mailbox_full(destination) end
-      state = K.send_local(destination, topic, select(3, ...))
+      state = send_local(destination, topic, select(3, ...))
     end
     if state == 0 then return true end
   end
