@@ -37,6 +37,8 @@ class Kind:
             must cope with both at once.
         guard: `guard(old, new, runtime)` is asked before an open entry gives way to `new`, or to nothing (None): raise
             InvalidError to refuse. Not asked when the app ends.
+        adopt: of a service: `adopt(old, new, runtime)` lets what runs take the new version over in place and returns
+            True; False where nothing runs, so that the service is made anew. Raises InvalidError to refuse.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Kind:
     live_update: bool = True
     swap: bool = False
     guard: Callable[[Entry, Entry | None, Runtime], None] | None = None
+    adopt: Callable[[Entry, Entry, Runtime], bool] | None = None
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import trio
 
 from sandbox.values import pack, pack_list
 from wippy_trio.actors.actor import LuaActor, Outcome
-from wippy_trio.actors.topology import CANCEL, error_data, result_of
+from wippy_trio.actors.topology import error_data, result_of
 from wippy_trio.actors.traced import trace_life
 from wippy_trio.core.errors import (
     AlreadyExistsError,
@@ -167,7 +167,7 @@ class ProcessHost:
         """Cancel every process, wait for `limits.stop_s`, end the rest."""
         self._stopping = True
         for process in list(self.processes.values()):
-            process.event_now({"kind": CANCEL, "from": "", "reason": "scheduler shutdown"})
+            self.topology.cancel(process.pid, "", "scheduler shutdown")
         if self.processes:
             with trio.move_on_after(self.limits.stop_s):
                 await self._empty.wait()

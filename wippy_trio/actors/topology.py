@@ -7,12 +7,15 @@ concepts/process-model, lua/core/process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 
 from sandbox.values import pack, unpack
 from wippy_trio.core.errors import AlreadyExistsError, InvalidError, LuaError, NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from determinism.seams import Clock
 
 __all__ = ["CANCEL", "EXIT", "LINK_DOWN", "Participant", "Topology"]
 
@@ -48,9 +51,14 @@ class _Relations:
 
 
 class Topology:
-    """PIDs, relations and names of one node."""
+    """PIDs, relations and names of one node.
 
-    def __init__(self) -> None:
+    Args:
+        clock: stamps events with `at`, Unix time in seconds; without it they have none.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
         self._live: dict[str, Participant] = {}
         self._relations: dict[str, _Relations] = {}
         self._names: dict[str, str] = {}
@@ -95,6 +103,8 @@ class Topology:
     def _notify(self, pid: str, event: dict[str, Any]) -> None:
         participant = self._live.get(pid)
         if participant is not None:
+            if self._clock is not None:
+                event["at"] = self._clock.wall_ns() // 1_000_000_000
             participant.event_now(event)
 
     def _of(self, pid: str) -> _Relations:

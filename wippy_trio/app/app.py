@@ -226,7 +226,7 @@ async def _open(
     listening = core.connect(bus)
     supervisor = Supervisor(seams, lambda service: _report(bus, service))
     engine = Engine(seams, find_module, ALWAYS, _limits(settings))
-    topology = Topology()
+    topology = Topology(seams.clock)
     resources = Resources()
     functions = FunctionCalls(engine, topology, resources)
     references = References().with_patterns(_PATTERNS)

@@ -86,6 +86,11 @@ class Realizer:
         if kind is not None and kind.swap and before is not None:
             await self._swap(kind, before, new)
             return
+        if kind is not None and kind.adopt is not None and old.id in self._services:
+            ready = await self._ready(kind, new)
+            if kind.adopt(self._services[old.id], ready, self._runtime):
+                self._add_service(kind, ready)
+                return
         running = self._supervisor.get(old.id)
         ran = running is not None and running.desired == "running"
         await self._close(old)
@@ -172,8 +177,13 @@ class Realizer:
         def open_service() -> AbstractAsyncContextManager[Any]:
             return kind.open(entry, runtime)
 
+        known = entry.id in self._services
         self._services[entry.id] = entry
-        self._supervisor.add(Service(entry.id, Lifecycle.parse(entry), open_service))
+        running = self._supervisor.get(entry.id) if known else None
+        if running is not None:
+            running.open = open_service  # of its next start
+        else:
+            self._supervisor.add(Service(entry.id, Lifecycle.parse(entry), open_service))
 
     def _link_services(self) -> None:
         """What each service needs: services its entry refers to, also through entries that are no services."""

@@ -98,8 +98,27 @@ async def open_service(entry: Entry, runtime: Runtime) -> AsyncIterator[_Running
             process.terminate_now(LuaError("service stopped", kind="Canceled", retryable=False))
 
 
+def adopt_host(old: Entry, new: Entry, runtime: Runtime) -> bool:
+    """Give a running host new limits; its processes go on. What was settled when it was made cannot change.
+
+    Source: docs guides/entry-kinds (process.host).
+    """
+    host = runtime.resources.find(old.id, ProcessHost)
+    if host is None:
+        return False
+    limits = _limits(new)
+    was, now = (entry.data.get("host") or {} for entry in (old, new))
+    for field in ("queue_size", "local_queue_size"):
+        if was.get(field) != now.get(field):
+            raise InvalidError(f"{new.id}: host.{field} cannot be changed while the host runs")
+    if old.data.get("lifecycle") != new.data.get("lifecycle"):
+        raise InvalidError(f"{new.id}: lifecycle cannot be changed while the host runs")
+    host.limits = limits
+    return True
+
+
 KINDS = (
-    Kind("process.host", open_host, service=True),
+    Kind("process.host", open_host, service=True, adopt=adopt_host),
     Kind("terminal.host", open_terminal, service=True),
     Kind("process.service", open_service, references=("process", "host"), check=check_service, service=True),
 )

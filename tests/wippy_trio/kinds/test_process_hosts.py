@@ -1,11 +1,16 @@
 """process.host and process.service: limits, restarts, and the end."""
 
+from typing import Any
+
+import attrs
 import pytest
 import trio
 
 from sandbox.errors import LuaError
 from tests.conftest import OpenApp
 from wippy_trio.actors.host import ProcessHost
+from wippy_trio.core.ids import EntryId
+from wippy_trio.registry.changes import Change
 
 IDLE = """
 - name: idle
@@ -96,3 +101,48 @@ async def test_a_service_names_process_and_host(app: OpenApp, missing: str) -> N
     with pytest.raises(LuaError, match="is required"):
         async with app(text):
             pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"host": {"workers": 4, "max_processes": 2}}, ""),
+        ({"host": {"queue_size": 9}}, "host.queue_size cannot be changed"),
+        ({"host": {"local_queue_size": 9}}, "host.local_queue_size cannot be changed"),
+        ({"lifecycle": {"auto_start": True, "stop_timeout": "1s"}}, "lifecycle cannot be changed"),
+        ({"host": {"workers": 0}}, "workers must be greater than 0"),
+    ],
+)
+async def test_a_running_host_takes_new_limits_and_keeps_its_processes(
+    app: OpenApp, change: dict[str, Any], message: str
+) -> None:
+    text = "- {name: host, kind: process.host, lifecycle: {auto_start: true}}"
+    async with app(text + IDLE) as running:
+        pid = await running.spawn("app:idle", "app:host")
+        old = running.registry.get(EntryId("app", "host"))
+        assert old is not None
+        update = Change.update(attrs.evolve(old, data={**old.data, **change}))
+        if message:
+            with pytest.raises(LuaError, match=message):
+                await running.registry.apply([update])
+        else:
+            await running.registry.apply([update])
+            await running.spawn("app:idle", "app:host")
+            with pytest.raises(LuaError, match="holds 2"):
+                await running.spawn("app:idle", "app:host")
+        assert running.runtime.processes.find(pid) is not None
+        await running.supervisor.stop(EntryId("app", "host"))
+        await running.supervisor.start(EntryId("app", "host"))
+        host = running.runtime.resources.get("app:host", ProcessHost)
+        assert host.limits.max_processes == (100_000 if message else 2), "its next start is of the new version"
+
+
+async def test_a_host_that_does_not_run_is_made_anew(app: OpenApp) -> None:
+    async with app("- {name: host, kind: process.host}" + IDLE) as running:
+        id_ = EntryId("app", "host")
+        old = running.registry.get(id_)
+        assert old is not None
+        changed = attrs.evolve(old, data={"host": {"queue_size": 9, "max_processes": 1}, "lifecycle": {}})
+        await running.registry.apply([Change.update(changed)])
+        await running.supervisor.start(id_)
+        assert running.runtime.resources.get("app:host", ProcessHost).limits.max_processes == 1
