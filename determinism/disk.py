@@ -269,6 +269,11 @@ class SimulatedDisk:
         """Files with writes that a crash could take."""
         return [path for content, path in self._dirty.items() if content.is_dirty]
 
+    @property
+    def home(self) -> str:
+        """Where relative paths begin: the first root, or `/`."""
+        return self._view.home
+
     def shown(self, path: str) -> str:
         """The name of a path in faults and traces: relative to its root, so that it is the same on each machine."""
         known = self._shown.get(path)

@@ -63,6 +63,11 @@ class BaseView:
         """Whether there is no base behind it."""
         return self._base is None
 
+    @property
+    def home(self) -> str:
+        """Where relative paths begin: the first root."""
+        return self._roots[0] if self._roots else "/"
+
     def is_inside(self, path: str) -> bool:
         """Whether a normal path is a root or below one."""
         return any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in self._roots)

@@ -8,9 +8,8 @@ import pytest
 import trio
 
 from determinism.entropy import SeededEntropy
-from determinism.faults import FaultPlan
+from determinism.faults import FaultPlan, exempt, observer
 from determinism.guard import RealIoError
-from determinism.network import exempt
 from determinism.threads import SimulatedThreads
 
 
@@ -95,6 +94,19 @@ async def test_a_slow_disk(autojump_clock) -> None:
     began_s = trio.current_time()
     await threads.run(abs, -1, lane="sql:app:db")
     assert trio.current_time() - began_s < 0.1
+
+
+async def test_observers_take_no_time_and_shift_no_draws(autojump_clock) -> None:
+    threads, same = SimulatedThreads(SeededEntropy(1)), SimulatedThreads(SeededEntropy(1))
+    began_s = trio.current_time()
+    token = observer.set(True)
+    assert await threads.run(abs, -1) == 1
+    observer.reset(token)
+    assert trio.current_time() == began_s
+    await threads.run(abs, -1)
+    took_s, began_s = trio.current_time() - began_s, trio.current_time()
+    await same.run(abs, -1)
+    assert trio.current_time() - began_s == pytest.approx(took_s)
 
 
 async def test_a_lane_has_eight_places(autojump_clock) -> None:

@@ -8,7 +8,7 @@ Source: docs system/database, lua/storage/sql.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import attrs
 import trio
@@ -28,11 +28,17 @@ from wippy_trio.storage.sql import (
 from wippy_trio.storage.sql_sqlite_connection import SqliteConnection, Ticket
 from wippy_trio.storage.turns import Turn
 
+if TYPE_CHECKING:
+    from wippy_trio.storage.sql_sqlite_simulated import SimulatedSqlite
+
 __all__ = ["SqliteDatabase", "SqliteLimits", "SqliteStatement", "SqliteTransaction"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _INTERRUPT_EVERY_S = 0.005
+#: In a simulation, where a statement cannot wait inside SQLite: when it is tried again, and for how long.
+_LOCKED_AGAIN_S = 0.01
+_LOCKED_MOST_S = 5.0
 
 
 @attrs.frozen(slots=True)
@@ -58,7 +64,9 @@ class SqliteDatabase:
     def __init__(self, path: str, environment: Environment, name: str, limits: SqliteLimits) -> None:
         self._path = path
         self._environment = environment
+        self._name = name
         self._lane = f"sql:{name}"
+        self._simulated = _simulated(environment)
         self._limits = limits
         self._connection: SqliteConnection | None = None
         self._opened_s = 0.0
@@ -82,7 +90,12 @@ class SqliteDatabase:
             UnavailableError: the file cannot be opened.
         """
         database = cls(path, environment, name, limits or SqliteLimits())
-        await database._connect()
+        try:
+            await database._connect()
+        except BaseException:
+            if database._simulated is not None:
+                database._simulated.release()
+            raise
         return database
 
     async def query(self, text: str, params: Sequence[SqlValue] = ()) -> QueryResult:
@@ -144,8 +157,11 @@ class SqliteDatabase:
                 taken = True
             connection, self._connection = self._connection, None
             if connection is not None:
-                connection.interrupt()
+                if not taken:  # an interrupt without need would keep SQLite from putting its log away
+                    connection.interrupt()
                 await self._environment.threads.run(connection.close, lane=self._lane)
+            if self._simulated is not None:
+                self._simulated.release()
             if taken:
                 self.turn.give_now()  # whoever waits learns that the database is closed
 
@@ -159,6 +175,8 @@ class SqliteDatabase:
         Raises:
             UnavailableError: the database is closed.
         """
+        if self._simulated is not None:
+            return await self._call_in_place(method, *args, **kwargs)
         connection = await self._current()
         ticket = Ticket()
         outcome: T | None = None
@@ -176,10 +194,31 @@ class SqliteDatabase:
             raise failure
         return outcome  # type: ignore[return-value]  # set, for nothing failed
 
+    async def _call_in_place(
+        self, method: Callable[Concatenate[SqliteConnection, Ticket, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`call` in a simulation: there is no thread to interrupt, and a lock is waited for out here."""
+        clock = self._environment.clock
+        until_s = clock.monotonic_s() + _LOCKED_MOST_S
+        while True:
+            connection, ticket = await self._current(), Ticket()
+            work = lambda connection=connection, ticket=ticket: method(connection, ticket, *args, **kwargs)
+            try:
+                return await self._environment.threads.run(work, lane=self._lane)
+            except UnavailableError:
+                if not ticket.locked or clock.monotonic_s() >= until_s:
+                    raise
+            await trio.sleep(_LOCKED_AGAIN_S)
+
     async def _current(self) -> SqliteConnection:
         connection = self._connection
         if self._closed or connection is None:
             raise UnavailableError("connection pool is closed", retryable=False)
+        if connection.is_lost:
+            if self._in_transaction:
+                raise UnavailableError("the connection was lost, and the transaction with it")
+            await self._environment.threads.run(connection.close, lane=self._lane)
+            return await self._connect()
         too_old = self._environment.clock.monotonic_s() - self._opened_s > self._limits.lifetime_s
         if too_old and not self._in_memory and not self._in_transaction:
             self._connection = None
@@ -189,7 +228,9 @@ class SqliteDatabase:
         return connection
 
     async def _connect(self) -> SqliteConnection:
-        make = lambda: SqliteConnection(self._path, rows_max_count=self._limits.rows_max_count)
+        make = lambda: SqliteConnection(
+            self._path, rows_max_count=self._limits.rows_max_count, simulated=self._simulated, name=self._name
+        )
         connection = await self._environment.threads.run(make, lane=self._lane)
         self._connection, self._opened_s = connection, self._environment.clock.monotonic_s()
         return connection
@@ -325,6 +366,15 @@ class SqliteStatement:
             raise InvalidError("statement is closed")
         if len(params) != self._marks_count:
             raise InvalidError(f"sql: expected {self._marks_count} arguments, got {len(params)}")
+
+
+def _simulated(environment: Environment) -> SimulatedSqlite | None:
+    """The way to SQLite where the disk is a simulated one."""
+    if not hasattr(environment.disk, "attached"):
+        return None
+    from wippy_trio.storage.sql_sqlite_simulated import simulated_sqlite
+
+    return simulated_sqlite(environment)
 
 
 async def _interrupt_when_cancelled(connection: SqliteConnection, ticket: Ticket) -> None:

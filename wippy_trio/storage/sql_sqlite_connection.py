@@ -19,6 +19,8 @@ from wippy_trio.storage.sql_sqlite_values import bindable, error_from_code, from
 if TYPE_CHECKING:
     import apsw
 
+    from wippy_trio.storage.sql_sqlite_simulated import SimulatedSqlite
+
 __all__ = ["SqliteConnection", "Ticket"]
 
 _BUSY_TIMEOUT_MS = 5000  # the reference's driver waits as long for another process's lock
@@ -26,13 +28,17 @@ _SHAPES_MAX_COUNT = 512
 
 
 class Ticket:
-    """Shared by the calling task and the worker thread: the caller sets `cancelled`, the thread's end sets `done`."""
+    """Shared by the calling task and the worker thread: the caller sets `cancelled`, the thread's end sets `done`.
 
-    __slots__ = ("cancelled", "done")
+    `locked` is set where another connection's lock stood against the first statement, so that the call can be repeated.
+    """
+
+    __slots__ = ("cancelled", "done", "locked")
 
     def __init__(self) -> None:
         self.cancelled = False
         self.done = False
+        self.locked = False
 
 
 @attrs.frozen(slots=True)
@@ -50,21 +56,44 @@ class SqliteConnection:
     Args:
         path: file, `file:` URI, or `:memory:`.
         rows_max_count: most rows one query may give.
+        simulated: SQLite of a simulated world; None on a live node.
+        name: what the database is called where faults are asked for.
     """
 
-    def __init__(self, path: str, *, rows_max_count: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        rows_max_count: int = 1_000_000,
+        simulated: SimulatedSqlite | None = None,
+        name: str = "sqlite",
+    ) -> None:
         import apsw
 
         self._apsw: Any = apsw
         self._rows_max_count = rows_max_count
+        self._simulated = simulated
+        self._name = name
+        self._born_at = simulated.disk.crash_count if simulated else 0
         self._shapes: dict[str, _Shape] = {}
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
-            self._database: apsw.Connection = apsw.Connection(path, flags=flags)
-            self._database.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            self._database: apsw.Connection
+            if simulated is not None:
+                self._database = simulated.connect(path, flags)
+            else:
+                self._database = apsw.Connection(path, flags=flags)
+                self._database.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            self._file = self._database.filename  # empty for one in memory
             self._database.execute("PRAGMA journal_mode=WAL").fetchall()
         except apsw.Error as error:
             raise self._translated(error) from None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the machine's disk crashed under it (in a simulation): what it remembers is no longer true."""
+        simulated = self._simulated
+        return simulated is not None and simulated.disk.crash_count != self._born_at and bool(self._file)
 
     def interrupt(self) -> None:
         """Make a running statement stop with an error; nothing where none runs."""
@@ -75,7 +104,10 @@ class SqliteConnection:
 
     def close(self) -> None:
         """Close, rolling back what is open."""
-        self._database.close(force=True)
+        if self._simulated is not None:
+            self._simulated.close(self._database, self._file, is_lost=self.is_lost)
+        else:
+            self._database.close(force=True)
 
     def query(self, ticket: Ticket, text: str, params: tuple[SqlValue, ...]) -> QueryResult:
         """Run every statement of `text`; the rows are the last one's. Raises as `SqlRunner.query`."""
@@ -107,7 +139,7 @@ class SqliteConnection:
 
     def _run(self, text: str, params: tuple[SqlValue, ...], ticket: Ticket) -> QueryResult:
         values = bindable(params)
-        result, used = _NOTHING, 0
+        result, used, is_first = _NOTHING, 0, True
         while text:
             shape = self._shape(text)
             if not shape.head:
@@ -116,7 +148,12 @@ class SqliteConnection:
             if given < shape.marks_count:
                 message = f"not enough args to execute query: want {shape.marks_count} got {given}"
                 raise InvalidError(message)
-            result = self._step(shape.head, values[used : used + shape.marks_count], ticket)
+            try:
+                result = self._step(shape.head, values[used : used + shape.marks_count], ticket)
+            except self._apsw.Error as error:
+                ticket.locked = is_first and isinstance(error, self._apsw.BusyError) and not hasattr(error, "strike")
+                raise self._translated(error) from None
+            is_first = False
             used += shape.marks_count
             text = shape.rest
         return result
@@ -126,6 +163,8 @@ class SqliteConnection:
 
         def before(cursor: apsw.Cursor, _text: str, _values: object) -> bool:
             described.extend(cursor.get_description())
+            if self._simulated is not None:
+                self._ask_faults(self._simulated, cursor)
             return not ticket.cancelled
 
         cursor = self._database.cursor()
@@ -133,7 +172,7 @@ class SqliteConnection:
         try:
             cursor.execute(statement, values)
             rows = list(islice(cursor, self._rows_max_count + 1))
-        except (self._apsw.Error, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise self._translated(error) from None
         finally:
             cursor.close(True)
@@ -143,6 +182,10 @@ class SqliteConnection:
         if readers:
             rows = [_read_with(readers, row) for row in rows]
         return QueryResult(tuple(column[0] for column in described), tuple(rows))
+
+    def _ask_faults(self, simulated: SimulatedSqlite, cursor: apsw.Cursor) -> None:
+        takes_lock = not cursor.is_readonly and self._database.txn_state() != self._apsw.SQLITE_TXN_WRITE
+        simulated.ask(self._name, writes=takes_lock, in_memory=not self._file)
 
     def _shape(self, text: str, *, fresh: bool = False) -> _Shape:
         known = None if fresh else self._shapes.get(text)
