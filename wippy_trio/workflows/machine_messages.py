@@ -59,7 +59,10 @@ def send(machine: WorkflowMachine, request: Request, destination: str, topic: st
     elif target is not None and target.host in {machine.started.worker, "temporal"}:
         machine.add(SignalExternal(_external(machine, request), target.unique, topic, data, line=line))
     else:
-        machine.add(SendMessage(_external(machine, request), pid, topic, data, line=line))
+        # Sent at once, as in the original: the code goes on, and what comes of it is not its business.
+        machine.seq += 1
+        machine.add(SendMessage(machine.seq, pid, topic, data, line=line))
+        machine.resolve(request.command, _YES)
 
 
 def _answer_update(machine: WorkflowMachine, request: Request, id: str, topic: str, payloads: Any) -> None:

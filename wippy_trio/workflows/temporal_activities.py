@@ -17,7 +17,7 @@ from temporalio.common import RawValue
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from sandbox.errors import KINDS, LuaError
-from sandbox.values import pack_list, unpack
+from sandbox.values import unpack
 from wippy_trio.actors.host import ProcessHost, SpawnOptions, terminated
 from wippy_trio.actors.supervisor import only_error
 from wippy_trio.core.errors import InvalidError, NotFoundError
@@ -25,7 +25,7 @@ from wippy_trio.core.frame import Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.security.scope import Scope, policies_of
 from wippy_trio.workflows import temporal_calls as calls
-from wippy_trio.workflows.temporal_commands import CANCEL, RELAY, TERMINATE
+from wippy_trio.workflows.temporal_commands import CANCEL, TERMINATE
 from wippy_trio.workflows.temporal_convert import context_of, pack_payloads, to_payload
 
 if TYPE_CHECKING:
@@ -148,10 +148,6 @@ class Activities(Interceptor):
             activity.heartbeat()
 
     # the runtime's own ------------------------------------------------------------------------------------------------
-    async def _relay(self, source: str, destination: str, topic: str, payloads: Any) -> None:
-        items = payloads if isinstance(payloads, list) else []
-        await self._runtime.processes.send_waiting(destination, topic, source, pack_list(items))
-
     async def _cancel(self, source: str, pid: str, reason: str) -> None:
         await trio.lowlevel.checkpoint()
         if self._runtime.processes.find(pid) is None:
@@ -178,7 +174,6 @@ def _worker_of(entry: Entry) -> EntryId | None:
 
 
 _OWN: Mapping[str, Any] = {
-    RELAY: Activities._relay,  # noqa: SLF001 - its own
-    CANCEL: Activities._cancel,  # noqa: SLF001
+    CANCEL: Activities._cancel,  # noqa: SLF001 - its own
     TERMINATE: Activities._terminate,  # noqa: SLF001
 }

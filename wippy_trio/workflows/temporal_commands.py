@@ -1,7 +1,7 @@
 """Commands of the step machine as commands of Temporal's core. Source: ours; docs temporal/{workflows,activities}.
 
-What goes to processes of this node (messages, the end of a workflow) is a local activity of the runtime: recorded once
-it is done, and not done again when the workflow is replayed.
+A message to a process of this node is handed over while the commands are written, and not when they are replayed: a
+task that is repeated hands it over again. The end and the cancellation of others are activities of the runtime.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from wippy_trio.workflows.temporal_convert import SOURCE, to_headers, to_payload
 from wippy_trio.workflows.temporal_jobs import Pending, Place, patch_id
 from wippy_trio.workflows.temporal_options import duration, priority, retry_policy, search_attributes
 
-__all__ = ["RELAY", "TERMINATE", "Route", "Writer"]
+__all__ = ["CANCEL", "TERMINATE", "Route", "Writer"]
 
 #: Types of the runtime's own activities.
-RELAY, TERMINATE, CANCEL = "__wippy_relay_send", "__wippy_terminate", "__wippy_cancel"
-_LOCAL_S = 10
+TERMINATE, CANCEL = "__wippy_terminate", "__wippy_cancel"
+_OWN_S = 30
 _STARTUP_SEQ = 1_000_000_000  # numbers of messages for children, out of the machine's reach
 _CLOSE = {
     "": ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE,
@@ -52,11 +52,13 @@ class Route:
         type_of: workflow type of an entry's id.
         queue_of: task queue of a worker's id or of a queue's name, and the id of the worker a PID names.
         is_workflow: whether a PID is one of a workflow on the same server.
+        send: hands a message to a process: source, destination, topic, encoded payloads.
     """
 
     type_of: Callable[[str], str]
     queue_of: Callable[[str], tuple[str, str]]
     is_workflow: Callable[[Pid], bool]
+    send: Callable[[str, str, str, bytes], None]
 
 
 class Writer:
@@ -66,10 +68,21 @@ class Writer:
         commands: core's list.
         started: first event of the run.
         place, pending, route: see there.
+        replaying: whether it has been written before.
     """
 
-    def __init__(self, commands: Any, started: wire.Started, place: Place, pending: Pending, route: Route) -> None:
+    def __init__(
+        self,
+        commands: Any,
+        started: wire.Started,
+        place: Place,
+        pending: Pending,
+        route: Route,
+        *,
+        replaying: bool,
+    ) -> None:
         self._commands = commands
+        self._replaying = replaying
         self._started = started
         self._place = place
         self._pending = pending
@@ -123,14 +136,13 @@ class Writer:
         """An activity is not wanted any more."""
         self._new().request_cancel_activity.seq = command.seq
 
-    def _local(self, seq: int, name: str, *args: Any) -> None:
-        body = self._new().schedule_local_activity
+    def _own(self, seq: int, name: str, *args: Any) -> None:
+        body = self._new().schedule_activity
         body.seq, body.activity_type, body.activity_id = seq, name, str(seq)
+        body.task_queue = self._started.task_queue
         body.arguments.extend(to_payload(item) for item in args)
-        body.start_to_close_timeout.FromSeconds(_LOCAL_S)
-        body.retry_policy.maximum_attempts = 1
-        body.include_arguments_in_marker = True
-        self._pending.messages.add(seq)
+        body.schedule_to_close_timeout.FromSeconds(_OWN_S)
+        self._pending.externals.add(seq)
 
     # timers -------------------------------------------------------------------------------------------------------
     def timer(self, command: wire.StartTimer) -> None:
@@ -213,16 +225,14 @@ class Writer:
         workflow_id = self._other(command.destination)
         if workflow_id:
             self._signal(command.seq, workflow_id, command.topic, command.payloads)
-        else:
-            values = unpack(command.payloads)
-            payloads = values if isinstance(values, list) else []
-            self._local(command.seq, RELAY, self._started.pid, command.destination, command.topic, payloads)
+        elif not self._replaying:
+            self._route.send(self._started.pid, command.destination, command.topic, command.payloads)
 
     def cancel(self, command: wire.CancelExternal) -> None:
         """Ask somebody to stop."""
         workflow_id = command.workflow_id or self._other(command.pid)
         if not workflow_id:
-            self._local(command.seq, CANCEL, self._started.pid, command.pid, command.reason)
+            self._own(command.seq, CANCEL, self._started.pid, command.pid, command.reason)
             return
         body = self._new().request_cancel_external_workflow_execution
         body.seq, body.reason = command.seq, command.reason
@@ -231,7 +241,7 @@ class Writer:
 
     def terminate(self, command: wire.TerminateExternal) -> None:
         """End somebody."""
-        self._local(command.seq, TERMINATE, command.pid, command.workflow_id or self._other(command.pid))
+        self._own(command.seq, TERMINATE, command.pid, command.workflow_id or self._other(command.pid))
 
     # facts ------------------------------------------------------------------------------------------------------------
     def version(self, command: wire.RecordVersion) -> None:

@@ -61,13 +61,13 @@ class Pending:
     """What an instance remembers between activations.
 
     Attributes:
-        messages: numbers of local activities that stand for messages: their end is an `ExternalResolved`.
+        externals: numbers of the runtime's own activities: their end is an `ExternalResolved`.
         children: PIDs of children by number.
         startup: messages for children that have not started yet, by number.
         updates: core's name of an update by its id.
     """
 
-    messages: set[int] = attrs.field(factory=set)
+    externals: set[int] = attrs.field(factory=set)
     children: dict[int, str] = attrs.field(factory=dict)
     startup: dict[int, list[tuple[str, bytes]]] = attrs.field(factory=dict)
     updates: dict[str, str] = attrs.field(factory=dict)
@@ -138,8 +138,8 @@ def _event(which: str, body: Any, pending: Pending) -> Iterable[Event]:
         yield TimerFired(body.seq)
     elif which == "resolve_activity":
         result, failure = _resolution(body.result)
-        if body.seq in pending.messages:
-            pending.messages.discard(body.seq)
+        if body.seq in pending.externals:
+            pending.externals.discard(body.seq)
             yield ExternalResolved(body.seq, _without_wrapper(failure))
         else:
             yield ActivityResolved(body.seq, result, failure)
@@ -168,7 +168,7 @@ def _resolution(result: Any) -> tuple[bytes, Failure | None]:
 
 
 def _without_wrapper(failure: Failure | None) -> Failure | None:
-    """An error of a message, without the traces of the activity that carried it."""
+    """An error of another, without the traces of the activity that carried it."""
     if failure is None or not failure.details:
         return failure
     details = {key: value for key, value in failure.details.items() if not key.startswith("_")}

@@ -122,7 +122,8 @@ class LuaInstance(WorkflowInstance):
 
     def _write(self, act: WorkflowActivation, made: Sequence[wire.Command], commands: Any) -> None:
         assert self._machine.started is not None
-        writer = Writer(commands, self._machine.started, self._place, self._pending, self._runner.route)
+        route, replaying = self._runner.route, act.is_replaying
+        writer = Writer(commands, self._machine.started, self._place, self._pending, route, replaying=replaying)
         for job in act.jobs:
             started = job.resolve_child_workflow_execution_start
             if job.HasField("resolve_child_workflow_execution_start") and started.HasField("succeeded"):

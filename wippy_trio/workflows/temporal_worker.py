@@ -23,6 +23,7 @@ from wippy_trio.workflows.temporal_client import Loop, TemporalClient, open_loop
 from wippy_trio.workflows.temporal_commands import Route
 from wippy_trio.workflows.temporal_config import WorkerConfig, WorkerOptions
 from wippy_trio.workflows.temporal_host import TemporalHost
+from wippy_trio.workflows.temporal_outbox import Outbox
 from wippy_trio.workflows.temporal_run import AnyWorkflow, LuaRunner
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _route(runtime: Runtime, host: TemporalHost) -> Route:
         found = other(pid.host)
         return found is not None and found.client.config.id == host.client.config.id
 
-    return Route(type_of, queue_of, is_workflow)
+    return Route(type_of, queue_of, is_workflow, Outbox(runtime, host).send)
 
 
 def _make(config: WorkerConfig, runtime: Runtime, host: TemporalHost, shard: MachineShard) -> Worker:

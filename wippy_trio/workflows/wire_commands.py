@@ -154,7 +154,7 @@ class TerminateExternal(Command):
 
 @attrs.frozen(slots=True)
 class SendMessage(Command):
-    """Send to a process that is no workflow of this worker, or to a name; answered by `ExternalResolved`."""
+    """Send to a process that is no workflow of this worker, or to a name; the code does not wait for an answer."""
 
     kind: ClassVar[str] = "send_message"
     seq: int

@@ -211,7 +211,7 @@ class ChildResolved(Event):
 
 @attrs.frozen(slots=True)
 class ExternalResolved(Event):
-    """Answer to `SignalExternal`, `CancelExternal`, `TerminateExternal` or `SendMessage`: done, or why not."""
+    """Answer to `SignalExternal`, `CancelExternal` or `TerminateExternal`: done, or why not."""
 
     kind: ClassVar[str] = "external_resolved"
     seq: int
