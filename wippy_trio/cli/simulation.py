@@ -61,6 +61,61 @@ def sim(  # noqa: PLR0913 - one parameter per flag
     raise SystemExit(simulate_app(request))
 
 
+@click.command()
+@click.argument("target", default="")
+@click.option("--seed", type=int, metavar="S", help="A seed, as `sim` was given it; TARGET is then the app's folder.")
+@click.option("--scenario", default="", metavar="ID", help="Which scenario, with --seed.")
+@click.option("--strategy", default="swarm", show_default=True, help="As for `sim`, with --seed.")
+@click.option("--faults", default="all", show_default=True, metavar="LIST", help="As for `sim`, with --seed.")
+@click.option("--actor", default="", metavar="TEXT", help="Events of actors whose name has this in it.")
+@click.option("--what", default="", metavar="KINDS", help="Kinds of events: step,issue,answer,sent,message,fault,...")
+@click.option("--from", "first", type=int, default=0, metavar="N", help="From event N.")
+@click.option("--until", type=int, metavar="N", help="Until event N.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("-o", "--override", "overrides", multiple=True, metavar="NS:ENTRY:FIELD=VALUE", help="Change an entry.")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.PATH=VALUE", help="Change a setting.")
+def replay(  # noqa: PLR0913 - one parameter per flag
+    *,
+    target: str,
+    seed: int | None,
+    scenario: str,
+    strategy: str,
+    faults: str,
+    actor: str,
+    what: str,
+    first: int,
+    until: int | None,
+    as_json: bool,
+    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
+    """Live a life again, from the trace file TARGET or a --seed, and print its events.
+
+    Exit code 1: it fails. 0: it holds. 2: it could not run.
+    """
+    from wippy_trio.cli.replay import ReplayRequest, replay_life
+    from wippy_trio.cli.simulate import SimRequest
+
+    sim_request = SimRequest(
+        path=(target or ".") if seed is not None else ".",
+        scenario=scenario,
+        seeds=None,
+        seed=seed,
+        jobs=1,
+        strategy=strategy,
+        faults=faults,
+        time_limit="600s",
+        check=False,
+        json_file="",
+        shrink=False,
+        overrides=overrides,
+        settings=settings,
+    )
+    trace = target if seed is None else ""
+    raise SystemExit(replay_life(ReplayRequest(trace, sim_request, actor, what, first, until, as_json)))
+
+
 def add_commands(group: click.Group) -> None:
     """Add the commands of simulation to the command line."""
     group.add_command(sim)
+    group.add_command(replay)

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from wippy_trio import __version__
+from wippy_trio.cli.main import cli
 
-COMMANDS = ["init", "inspect", "ps", "registry", "run", "test", "tree", "version", "why"]
+COMMANDS = sorted(cli.commands)
 
 
 def test_version(program) -> None:
