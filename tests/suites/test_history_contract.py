@@ -52,7 +52,7 @@ HISTORIES: dict[str, tuple[Open, str]] = {
 
 @pytest.fixture(params=sorted(HISTORIES))
 def place(request: Any) -> tuple[Open, Any]:
-    """How to open a history, and where: in what the fixture gives that it names. In real time: a server knows no other."""
+    """How to open a history, and where (its fixture). In real time: a server knows no other."""
     opener, fixture = HISTORIES[request.param]
     return opener, request.getfixturevalue(fixture)
 
