@@ -108,6 +108,7 @@ class JumpClock(trio.abc.Clock):
         self.now_s = start_s
         self.start_s = start_s
         self.jumps = 0
+        self._slack_s = 0.0
         self.scheduler: Scheduler | None = None
         #: When the scheduler is told that it is late. No deadline of trio's: one could not see then that nothing else
         #: will ever happen.
@@ -118,7 +119,8 @@ class JumpClock(trio.abc.Clock):
 
     def current_time(self) -> float:
         """See `trio.abc.Clock`."""
-        return self.now_s
+        slack_s, self._slack_s = self._slack_s, 0.0
+        return self.now_s + slack_s
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """See `trio.abc.Clock`."""
@@ -140,13 +142,17 @@ class JumpClock(trio.abc.Clock):
             if self.scheduler is not None:
                 self.scheduler.late()
             return 0
-        # Deadlines that differ by rounding alone are due at the same moment, and may come in either order.
-        self.now_s = deadline + _SAME_S
+        # Deadlines that differ by rounding alone are due at the same moment, and may come in either order. What is
+        # added for that is seen by trio alone, in its next look for what is due: five seconds are as long as five
+        # times one.
+        self.now_s = max(deadline, round(deadline, _DIGITS))
+        self._slack_s = _SAME_S
         self.jumps += 1
         return 0
 
 
 _SAME_S = 1e-9
+_DIGITS = 9
 
 
 class _OneStep:

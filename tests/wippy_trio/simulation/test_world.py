@@ -153,3 +153,29 @@ def test_faults_strike_the_app_and_never_the_scenario() -> None:
         life = live(app, LifeSpec("app:scenario", seed, "fifo", frozenset({"actor_crash", "actor_hang"})))
         struck |= {(strike.kind, strike.where) for strike in life.strikes}
     assert struck == {("actor_crash", "app:inc"), ("actor_hang", "app:inc")}
+
+
+CHAIN = """
+- name: scenario
+  kind: function.lua
+  meta: {type: simulation}
+  modules: [time]
+  source: |
+    return function()
+      local time, first = require("time"), nil
+      coroutine.spawn(function()
+        for _ = 1, 10 do time.sleep("100ms") end
+        first = first or "chain"
+      end)
+      time.sleep("1s")
+      first = first or "leap"
+      time.sleep("10ms")
+      error(first)
+    end
+"""
+
+
+def test_ten_sleeps_are_as_long_as_one_of_ten_times_the_length() -> None:
+    app = simulated_app(entries_of(CHAIN))
+    lives = [live(app, LifeSpec("app:scenario", seed, "random")) for seed in range(16)]
+    assert {str(life.failure.message)[-5:].strip() for life in lives if life.failure} == {"chain", "leap"}

@@ -1,0 +1,18 @@
+local store = require("store")
+local time = require("time")
+
+return function()
+    process.registry.register("restaurant")
+    local inbox, events = process.inbox(), process.events()
+    while true do
+        local ready = channel.select { inbox:case_receive(), events:case_receive() }
+        if ready.channel == events then
+            return
+        end
+        time.sleep("5s") -- somebody looks for a table
+        local booked = store.get("app:bookings"):put("table:4", "booked", { only_if_absent = true })
+        if booked then
+            process.send(ready.value:from(), "booked")
+        end
+    end
+end

@@ -1,0 +1,5 @@
+local store = require("store")
+
+return function(number)
+    return store.get("app:totals"):set("number:" .. number, number)
+end

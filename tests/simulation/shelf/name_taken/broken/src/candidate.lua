@@ -1,0 +1,14 @@
+local store = require("store")
+local time = require("time")
+
+return function(number)
+    local posts = store.get("app:posts")
+    if process.registry.lookup("leader") then
+        return "follower"
+    end
+    process.registry.register("leader")
+    posts:set("leader:" .. number, true)
+    time.sleep("1m")
+    posts:delete("leader:" .. number)
+    return "leader"
+end
