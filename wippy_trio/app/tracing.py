@@ -80,7 +80,7 @@ def install_observers(runtime: Runtime, functions: FunctionCalls, config: Config
             runtime.extras.setdefault("http_middleware", {})["otel"] = otel_builder(tracer)
         for name in sorted(settings.propagators - {"tracecontext", "baggage"}):
             runtime.log.warn("unknown propagator", name=name)
-        if settings.exporter != "none":
+        if settings.exporter != "none" and runtime.environment.world is None:  # a simulation has no collector
             _export(runtime, tracer, nursery)
     if config.get_bool("metrics.interceptor.enabled"):
         functions.observe(measure(metrics, runtime.environment.clock))

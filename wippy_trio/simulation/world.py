@@ -189,7 +189,7 @@ class _World:
         clock = SimulatedClock(faults)
         disk = SimulatedDisk(clock, base=self.app.base, faults=faults)
         self.simulation.on_host_killed = functools.partial(self._host_killed, disk)
-        network = SimulatedNetwork(root.fork("network"), faults, record=record)
+        network = self.network = SimulatedNetwork(root.fork("network"), faults, record=record)
         expect_peers(self.app.peers, network)
         return Environment(
             clock=clock,
@@ -250,6 +250,7 @@ class _World:
                     visit(app, self.simulation)
                 async with open_peers(app, self.app.peers, self._peer_failed):
                     await self._play(app)
+                self._check_network()
                 self._check_services(app)
                 self.faults.exempt = True
         except LuaError as problem:
@@ -314,6 +315,12 @@ class _World:
             error = service.error
             if str(service.state) == "failed" and error is not None and _INJECTED not in str(error):
                 self.fail(Failure("service", f"service {service.id} failed for good: {error}", _stack_of(error)))
+
+    def _check_network(self) -> None:
+        """Who caught the error all the same has not been simulated."""
+        if self.network.refused:
+            places = ", ".join(self.network.refused)
+            self.fail(Failure("scenario", f"real network in simulation: {places}; give the scenario a simulated peer"))
 
     def _check_leaks(self, app: App) -> None:
         left: Collection[str] = app.runtime.processes.pids()

@@ -207,3 +207,9 @@ def test_one_place_has_one_peer() -> None:
     text = "".join(f"- {{name: {name}, kind: function.lua, {meta.replace('NAME', name)}}}\n" for name in "ab")
     with pytest.raises(ConfigError, match=r"app:a is x\.org:80 already"):
         find_peers(entries_of(text))
+
+
+def test_a_host_that_nobody_plays_is_no_failure_that_an_app_can_catch() -> None:
+    found = life("pcall(client.get, 'http://unknown.example.com/x')")
+    assert found.failure is not None
+    assert found.failure.message.startswith("real network in simulation: unknown.example.com:80; give the scenario")
