@@ -63,6 +63,7 @@ soak: $(DEV_STAMP) ## random lives and kills for SOAK_SECONDS; what is left behi
 
 crash: $(DEV_STAMP) ## kill a node with workflows under load, ROUNDS times on SQLite and on PostgreSQL; make every write fail once
 	$(PY) tests/crash/run.py --rounds $(ROUNDS)
+	$(PY) tests/crash/run.py --faults
 
 conformance: $(DEV_STAMP) ## run the reference's own test app; needs WIPPY_REFERENCE=<checkout of the reference>
 	@if [ -z "$(WIPPY_REFERENCE)" ]; then \

@@ -173,9 +173,13 @@ class Client:
         elif job.ending or (job.sent >= 2 and self._random.random() < 0.3):
             await self.end(http, base, job)
         else:
-            job.sent += 1
-            if await self._ask(http, f"{base}/signal", {"pid": job.pid, "n": job.sent}) is not None:
-                job.acked.append(job.sent)
+            await self.signal(http, base, job)
+
+    async def signal(self, http: httpx2.AsyncClient, base: str, job: Job) -> None:
+        """Send the next number. One of which nobody knows is not sent again."""
+        job.sent += 1
+        if await self._ask(http, f"{base}/signal", {"pid": job.pid, "n": job.sent}) is not None:
+            job.acked.append(job.sent)
 
     async def start(self, http: httpx2.AsyncClient, base: str, job: Job) -> None:
         """Start it; asked again with the same id, an acknowledged start is found."""

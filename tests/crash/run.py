@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.crash.campaign import Place, effects, kill_rounds, repeated, settle  # noqa: E402 - after the path is set
+from tests.crash.faults import campaign  # noqa: E402
 from tests.services.postgres import server  # noqa: E402
 
 
@@ -26,9 +27,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300, help="kills on each database")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--on", choices=["sqlite", "postgres", "both"], default="both")
+    parser.add_argument("--faults", action="store_true", help="make every write fail once, instead of kills")
     given = parser.parse_args()
     print(f"seed {given.seed}")
     failed = False
+    if given.faults:
+        return faults()
     for kind in ["sqlite", "postgres"] if given.on == "both" else [given.on]:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wippy-crash-")))
@@ -47,6 +51,17 @@ def main() -> int:
                 print(f"  WRONG {line}")
             failed = failed or bool(wrong)
     return int(failed)
+
+
+def faults() -> int:
+    """Every call in turn."""
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="wippy-faults-") as folder:
+        for call, number, wrong, seconds in campaign(Path(folder)):
+            print(f"{call} {number}: {'; '.join(wrong) or 'fine'} ({seconds:.1f} s)")
+            failed += bool(wrong)
+    print(f"{failed} failed")
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
