@@ -21,7 +21,7 @@ __all__ = ["SimulatedThreads"]
 
 _LANE_THREADS: Final = 8
 #: Lanes whose work waits for disks, by what stands before the colon.
-_DISK_LANES: Final = frozenset({"env", "fs", "kv", "sql"})
+_DISK_LANES: Final = frozenset({"env", "fs", "sql", "workflows"})
 #: Lanes whose work waits for people: there is nobody in a simulation.
 _BLOCKING_LANES: Final = frozenset({"stdin"})
 

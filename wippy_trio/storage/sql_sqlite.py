@@ -31,7 +31,7 @@ from wippy_trio.storage.turns import Turn
 if TYPE_CHECKING:
     from wippy_trio.storage.sql_sqlite_simulated import SimulatedSqlite
 
-__all__ = ["SqliteDatabase", "SqliteLimits", "SqliteStatement", "SqliteTransaction"]
+__all__ = ["SqliteDatabase", "SqliteLimits", "SqliteStatement", "SqliteTransaction", "sqlite_of_world"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class SqliteDatabase:
         self._environment = environment
         self._name = name
         self._lane = f"sql:{name}"
-        self._simulated = _simulated(environment)
+        self._simulated = sqlite_of_world(environment)
         self._limits = limits
         self._connection: SqliteConnection | None = None
         self._opened_s = 0.0
@@ -368,8 +368,8 @@ class SqliteStatement:
             raise InvalidError(f"sql: expected {self._marks_count} arguments, got {len(params)}")
 
 
-def _simulated(environment: Environment) -> SimulatedSqlite | None:
-    """The way to SQLite where the disk is a simulated one."""
+def sqlite_of_world(environment: Environment) -> SimulatedSqlite | None:
+    """The way to SQLite where the disk is a simulated one, else None; whoever gets one `release`s it in the end."""
     if not hasattr(environment.disk, "attached"):
         return None
     from wippy_trio.storage.sql_sqlite_simulated import simulated_sqlite

@@ -83,6 +83,9 @@ class SimulatedSqlite:
             return made
         others = self._connections.setdefault(name, [])
         others[:] = [other for other in others if _is_open(other)]
+        if any(other.in_transaction for other in others):
+            made.close()
+            raise coded(apsw.BusyError, apsw.SQLITE_BUSY, "database is locked")
         if others:
             _leave_log(others[0])
         else:

@@ -16,6 +16,7 @@ import trio
 
 from determinism.seams import Environment
 from wippy_trio.core.errors import LuaError, UnavailableError
+from wippy_trio.storage.sql_sqlite import sqlite_of_world
 from wippy_trio.workflows.history import Change, Claimed, NewRun, Pending, Posted, Record, RunInfo, RunQuery
 from wippy_trio.workflows.history_sqlite_store import SqliteStore
 
@@ -40,8 +41,9 @@ class _Job:
 class SqliteHistory:
     """A history in a file; see `History`. Opened with `open`."""
 
-    def __init__(self, store: SqliteStore, environment: Environment) -> None:
+    def __init__(self, store: SqliteStore, environment: Environment, release: Callable[[], None] | None = None) -> None:
         self._store = store
+        self._release = release
         self._environment = environment
         self._line: deque[_Job] = deque()
         self._busy = False
@@ -58,17 +60,23 @@ class SqliteHistory:
         Raises:
             UnavailableError: it cannot be opened, or another node has it open.
         """
+        simulated = sqlite_of_world(environment)
 
         def make() -> SqliteStore:
             if path != ":memory:":
                 environment.disk.mkdir(posixpath.dirname(path) or ".", parents=True)
-            return SqliteStore(path)
+            return SqliteStore(path, simulated.connect if simulated else None)
 
+        release = simulated.release if simulated else None
         try:
             store = await environment.threads.run(make, lane=_LANE)
-        except OSError as problem:
-            raise UnavailableError(f"workflows.database {path}: {problem}") from problem
-        return cls(store, environment)
+        except BaseException as problem:
+            if release is not None:
+                release()
+            if isinstance(problem, OSError):
+                raise UnavailableError(f"workflows.database {path}: {problem}") from problem
+            raise
+        return cls(store, environment, release)
 
     @property
     def failed(self) -> LuaError | None:
@@ -200,3 +208,5 @@ class SqliteHistory:
                 await self._flush()
             self._closed = True
             await self._thread(SqliteStore.close)
+            if self._release is not None:
+                self._release()

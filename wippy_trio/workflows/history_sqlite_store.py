@@ -61,19 +61,24 @@ class SqliteStore:
     """An open file. A second one on the same file is refused: the lock is a transaction on a file beside it, which the
     operating system ends with the process.
 
+    Args:
+        path: the file, or `:memory:`.
+        connect: opens a connection; SQLite's own way unless given.
+
     Raises:
         UnavailableError: it cannot be opened, is not ours, or another node has it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, connect: Callable[[str], Any] | None = None) -> None:
         import apsw
 
         self._apsw: Any = apsw
+        self._connect: Callable[[str], Any] = connect or apsw.Connection
         self._lock: apsw.Connection | None = None
         try:
             if path != ":memory:":
                 self._lock = self._locked(path)
-            self._db: Any = apsw.Connection(path)
+            self._db: Any = self._connect(path)
             self._db.set_busy_timeout(5_000)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
                 self._db.execute(f"PRAGMA {pragma}").fetchall()
@@ -84,11 +89,13 @@ class SqliteStore:
         self._claimed: set[str] = set()
 
     def _locked(self, path: str) -> Any:
-        lock = self._apsw.Connection(path + ".lock")
+        lock: Any = None
         try:
+            lock = self._connect(path + ".lock")
             lock.execute("BEGIN EXCLUSIVE").fetchall()
         except self._apsw.BusyError as problem:
-            lock.close()
+            if lock is not None:
+                lock.close()
             raise UnavailableError(f"workflows.database {path}: another node has it open", retryable=False) from problem
         return lock
 
