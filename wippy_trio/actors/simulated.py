@@ -78,6 +78,7 @@ class SimulatedShard(Shard):
     # running ---------------------------------------------------------------------------------------------------
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run one actor at a time, as the world says, until `close`."""
+        exempt.set(False)  # whoever opened the host: each of its actors is asked about by name
         self._world.adopt(self)
         await super().run(task_status)
 

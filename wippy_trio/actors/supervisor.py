@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import attrs
 import trio
 
+from determinism.faults import exempt
 from determinism.seams import Environment
 from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.core.errors import (
@@ -221,6 +222,7 @@ class Supervisor:
 
     async def _keep(self, service: Service) -> None:
         """Run the service until it is stopped, ends by itself, or has failed too often."""
+        exempt.set(False)  # it is the app's, also where a scenario made it start
         try:
             while service.is_wanted():
                 self._set(service, ServiceState.STARTING)

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import trio
 
+from determinism.faults import exempt
 from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.actors.supervisor import Service, Supervisor, only_error
 from wippy_trio.app.catalogue import UNBUILT_KINDS, find_kind
@@ -217,6 +218,7 @@ class Realizer:
         self._held[entry.id] = held
 
     async def _hold(self, held: _Held, task_status: trio.TaskStatus[None]) -> None:
+        exempt.set(False)  # the entry is the app's, also where a scenario created it
         opened = False
         try:
             async with held.kind.open(held.entry, self._runtime):

@@ -26,10 +26,11 @@ QUEUE = """
   kind: function.lua
   meta: {type: simulation}
   method: main
-  modules: [queue, store, time]
+  modules: [queue, registry, store, time]
   source: |
     local queue, store, time = require('queue'), require('store'), require('time')
     return function()
+      -- BEGIN
       for _, letter in ipairs({'a', 'b', 'c'}) do assert(queue.publish('app:work', letter)) end
       time.sleep('WAIT')
       local seen = store.get('app:kept'):get('seen')
@@ -122,3 +123,20 @@ def test_every_kind_strikes_some_seed_and_two_lives_are_equal() -> None:
             struck = next((spec for spec in specs if live(app, spec).strikes), None)
             assert struck is not None, kind
             assert live(app, struck).trace_hash == live(app, struck).trace_hash
+
+
+LATE = """
+      local registry = require('registry')
+      local changes = registry.snapshot():changes()
+      changes:create({id = 'app:consumer', kind = 'queue.consumer',
+        data = {queue = 'work', func = 'handle', lifecycle = {auto_start = true}}})
+      assert(changes:apply())
+"""
+
+
+def test_what_a_scenario_creates_belongs_to_the_app_and_is_struck() -> None:
+    text = "\n".join(line for line in QUEUE.splitlines() if "name: consumer" not in line)
+    text = text.replace("      -- BEGIN\n", LATE).replace("WAIT", "31s").replace("SEEN", "bca")
+    found = _life(text, Strike("message_drop", "app:work", 0, 0.5))
+    assert found.failure is None
+    assert [one.kind for one in found.strikes] == ["message_drop"]
