@@ -41,7 +41,7 @@ from wippy_trio.workflows.history_postgres_batch import (
     array,
     check_texts,
 )
-from wippy_trio.workflows.history_postgres_node import Lent, PostgresNode
+from wippy_trio.workflows.history_postgres_node import LEASE_S, Lent, PostgresNode
 
 __all__ = ["PostgresHistory"]
 
@@ -131,6 +131,11 @@ class PostgresHistory:
     def failed(self) -> LuaError | None:
         """See `History.failed`."""
         return self._failed
+
+    @property
+    def lease_s(self) -> float:
+        """See `History.lease_s`."""
+        return LEASE_S
 
     async def wait_posted(self) -> None:
         """Wait until another node has left a message for a run of this one's; for one caller at a time. Also returns

@@ -244,11 +244,13 @@ class Batch:
                 raise ConflictError(f"workflow already started: {info.workflow_id}")
         size = sum(len(record.data) for record in new.records)
         self._new.append(attrs.evolve(info, length=len(new.records), size_bytes=size))
-        self._runs[info.run_id] = _Run(len(new.records), info.status, self._owner)
+        run = self._runs[info.run_id] = _Run(len(new.records), info.status, self._owner)
         self._latest[info.workflow_id] = info.run_id, info.status
         self._follow[info.workflow_id] = info.run_id
         self._records += [(info.run_id, at, record.at_ns, record.data) for at, record in enumerate(new.records, 1)]
         self._wait_for(info.run_id, new.pending)
+        if new.closing is not None:
+            self._close(info.run_id, run, new.closing)
 
     def _append(self, change: Change) -> None:
         run_id, closing = change.run_id, change.closing
@@ -269,6 +271,9 @@ class Batch:
             self._pending.update(dict.fromkeys((run_id, seq) for seq in change.drop))
             self._wait_for(run_id, change.add)
             return
+        self._close(run_id, run, closing)
+
+    def _close(self, run_id: str, run: _Run, closing: Closing) -> None:
         run.status, run.closing = closing.status, closing
         self._cleared.add(run_id)
         self._pending = {key: value for key, value in self._pending.items() if key[0] != run_id}

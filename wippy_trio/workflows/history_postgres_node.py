@@ -14,11 +14,12 @@ from wippy_trio.storage.postgres_settings import PostgresLimits, PostgresSetting
 from wippy_trio.storage.sql import SqlValue
 from wippy_trio.workflows.history_postgres_batch import CHANNEL, SCHEMA
 
-__all__ = ["LOST_S", "Lent", "PostgresNode"]
+__all__ = ["LEASE_S", "LOST_S", "Lent", "PostgresNode"]
 
 #: Seconds after the last renewal from which a node whose session has ended counts as dead.
 LOST_S = 2.0
-_FIRST_LEASE_S = 15.0
+#: Seconds that a lease holds without being renewed.
+LEASE_S = 15.0
 _VERSION = "1"
 _LOCKS = 0x77697070  # "wipp": our class of advisory locks
 
@@ -78,7 +79,7 @@ class PostgresNode:
             (number,) = (await connection.run("SELECT nextval('wippy_node_numbers')"))[0].rows[0]
         self.number = int(str(number))
         await self._be_heard()
-        await self._ask(_ENTER, [self.number, self._name, _FIRST_LEASE_S])
+        await self._ask(_ENTER, [self.number, self._name, LEASE_S])
 
     async def _be_heard(self) -> PostgresConnection:
         """The session that shows that this node lives, and that hears of messages; a lost one is made again."""

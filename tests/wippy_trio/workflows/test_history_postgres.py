@@ -263,6 +263,22 @@ async def test_jobs_of_one_transaction_see_one_another(nodes) -> None:
     assert latest.run_id == "r5"
 
 
+async def test_a_run_that_ends_in_its_first_step(nodes) -> None:
+    first, second = nodes
+    closing = Closing(Status.COMPLETED, 9, b"outcome")
+    await first.create(attrs.evolve(new(), closing=closing))
+    found = await first.run("r1")
+    assert found is not None
+    assert (found.status, found.closed_ns, found.outcome, found.length) == (Status.COMPLETED, 9, b"outcome", 2)
+    assert await first.pending("r1") == []
+    await second.create(new("r2", expected="r1"))
+    following = attrs.evolve(closing, status=Status.CONTINUED, successor=new("r4", "w9"))
+    await first.create(attrs.evolve(new("r3", "w9"), closing=following))
+    latest = await first.latest("w9")
+    assert latest is not None
+    assert (latest.run_id, latest.status) == ("r4", Status.OPEN)
+
+
 async def test_awkward_bytes_and_texts(nodes) -> None:
     first, _ = nodes
     data = bytes(range(256)) + b'{}",\\'
