@@ -366,6 +366,8 @@ class PostgresHistory:
 
 def _check(new: NewRun) -> None:
     check_texts(*(value for value in attrs.astuple(new.info) if isinstance(value, str)), new.expected)
+    if new.closing is not None and new.closing.successor is not None:
+        _check(new.closing.successor)
 
 
 def _unwritten(problem: LuaError) -> UnavailableError:

@@ -25,7 +25,14 @@ HEAD = 'local sql = require("sql") local db, err = sql.get("app:db") assert(not 
 def database(settings: PostgresSettings, **further: object) -> Entry:
     login = {"database": settings.database, "username": settings.user, "password": settings.password}
     pool = {"max_open": 5, "max_idle": 2}
-    data = {"host": settings.host, "port": str(settings.port), **login, "pool": pool, **further}
+    data = {
+        "host": settings.host,
+        "port": str(settings.port),
+        **login,
+        "pool": pool,
+        "options": dict(settings.options),
+        **further,
+    }
     return Entry(EntryId("app", "db"), "db.sql.postgres", {}, data)
 
 

@@ -23,7 +23,7 @@ async def test_a_file_of_the_project(tmp_path, autojump_clock, given, file) -> N
 @pytest.mark.service
 async def test_an_address(postgres) -> None:
     login = f"{postgres.user}:{quote(postgres.password, safe='')}"
-    url = f"postgresql://{login}@{postgres.host}:{postgres.port}/{postgres.database}"
+    url = f"postgresql://{login}@{postgres.host}:{postgres.port}/{postgres.database}?search_path={postgres.options['search_path']}"
     history = await open_history(url, "", system_environment(), node="left")
     assert isinstance(history, PostgresHistory)
     await history.aclose()
