@@ -111,13 +111,22 @@ class PostgresHistory:
         self.commits_count = 0
 
     @classmethod
-    async def open(cls, settings: PostgresSettings, environment: Environment, *, name: str = "node") -> PostgresHistory:
-        """Make the tables where they are missing, and become a node. `name` is for people.
+    async def open(
+        cls, where: str | PostgresSettings, environment: Environment, *, name: str = "node"
+    ) -> PostgresHistory:
+        """Make the tables where they are missing, and become a node.
+
+        Args:
+            where: settings, or `postgresql://user:password@host:port/database`.
+            environment: the seams.
+            name: of the node, for people.
 
         Raises:
+            InvalidError: a malformed address.
             UnavailableError: the server cannot be reached, or the tables are another version's.
             UnsupportedError: in a simulation, or without psycopg.
         """
+        settings = PostgresSettings.from_url(where) if isinstance(where, str) else where
         history = cls(settings, environment, name)
         try:
             await history._node.enter()

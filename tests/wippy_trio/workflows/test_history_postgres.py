@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -384,3 +385,13 @@ async def test_tables_of_another_version(nodes, sql, postgres) -> None:
 async def test_a_simulation_is_refused(postgres) -> None:
     with pytest.raises(UnsupportedError, match="not part of a simulation"):
         await PostgresHistory.open(postgres, seeded_environment())
+
+
+async def test_it_is_opened_by_an_address(postgres) -> None:
+    login = f"{postgres.user}:{quote(postgres.password, safe='')}"
+    place = f"{postgres.host}:{postgres.port}/{postgres.database}?search_path={postgres.options['search_path']}"
+    history = await PostgresHistory.open(f"postgresql://{login}@{place}", system_environment(), name="left")
+    assert history.lease_s == 15.0
+    await history.aclose()
+    with pytest.raises(InvalidError, match="expected postgresql://"):
+        await PostgresHistory.open("postgresql://nowhere", system_environment())
