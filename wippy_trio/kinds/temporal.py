@@ -71,7 +71,11 @@ async def open_temporal_worker(entry: Entry, runtime: Runtime) -> AsyncIterator[
     """A worker on its task queue, which is also the host of its workflows; or the embedded engine in its place."""
     config = WorkerConfig.parse(entry)
     if not uses_server(runtime.config):
-        raise UnsupportedError(f"{entry.id}: workers on the embedded engine are not built yet (workflows.engine)")
+        from wippy_trio.workflows.engine import workflows_of
+
+        async with workflows_of(runtime).worker(entry.id):
+            yield
+        return
     try:
         from wippy_trio.workflows.temporal_client import TemporalClient
         from wippy_trio.workflows.temporal_worker import open_worker

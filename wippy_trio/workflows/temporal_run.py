@@ -8,6 +8,7 @@ Source: ours (architecture, section 5d); docs temporal/workflows.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["AnyWorkflow", "LuaRunner"]
 
 _LINES_COUNT = 20
+_FAILURES_COUNT = 20
 
 
 @workflow.defn(dynamic=True, sandboxed=False)
@@ -55,6 +57,10 @@ class LuaRunner(WorkflowRunner):
         shard: the VM of the worker's workflows.
         client, worker: ids of the entries.
         route: what names mean here.
+
+    Attributes:
+        lines: what a run wanted in the step in which it left its history, with the Lua lines.
+        failures: why tasks failed of late.
     """
 
     def __init__(self, runtime: Runtime, shard: MachineShard, client: EntryId, worker: EntryId, route: Route) -> None:
@@ -63,6 +69,8 @@ class LuaRunner(WorkflowRunner):
         self.client = client
         self.worker = worker
         self.route = route
+        self.lines: list[str] = []
+        self.failures: deque[str] = deque(maxlen=_FAILURES_COUNT)
 
     def prepare_workflow(self, defn: object) -> None:
         """Nothing to prepare."""
@@ -99,6 +107,7 @@ class LuaInstance(WorkflowInstance):
             self._activate(act, completion.successful.commands)
         except Exception as problem:  # noqa: BLE001 - the SDK wants it as a failed task
             error = problem if isinstance(problem, LuaError) else InternalError(f"{type(problem).__name__}: {problem}")
+            self._runner.failures.append(str(problem))
             self._runner.runtime.log.error(
                 "workflow task failed", workflow=self._info.workflow_id, run=self._info.run_id, error=str(problem)
             )
@@ -148,6 +157,7 @@ class LuaInstance(WorkflowInstance):
     def _close(self, job: Any) -> None:
         name = job.EvictionReason.Name(job.reason)
         if name == "NONDETERMINISM":
+            self._runner.lines = self._lines
             self._runner.runtime.log.error(
                 "workflow does other than its history says",
                 workflow=self._info.workflow_id,

@@ -29,7 +29,7 @@ from wippy_trio.workflows.temporal_run import AnyWorkflow, LuaRunner
 if TYPE_CHECKING:
     from wippy_trio.runtime import Runtime
 
-__all__ = ["open_worker", "worker_settings"]
+__all__ = ["HereExecutor", "open_worker", "worker_settings"]
 
 _BEAT_S = 20.0
 _BUILD = "wippy-trio"
@@ -45,7 +45,7 @@ _WITHOUT_EFFECT = (
 )
 
 
-class _HereExecutor(trio_asyncio.TrioExecutor):  # type: ignore[misc]  # it ships no types
+class HereExecutor(trio_asyncio.TrioExecutor):  # type: ignore[misc]  # it ships no types
     """Runs workflow code where the node's other Lua code runs: in trio's thread, a bounded slice at a time.
 
     The engine's state is not for several threads, and a thread is not needed: the budget of the code's own clock stops
@@ -122,7 +122,7 @@ def _make(config: WorkerConfig, runtime: Runtime, host: TemporalHost, shard: Mac
     options = config.options
     activities = Activities(runtime, config.id, host.client, options.default_heartbeat_throttle_s or _BEAT_S)
     runner = LuaRunner(runtime, shard, host.client.config.id, config.id, _route(runtime, host))
-    executor = _HereExecutor()
+    executor = HereExecutor()
     return Worker(
         host.client.sdk,
         task_queue=host.task_queue,
