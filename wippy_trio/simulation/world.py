@@ -18,6 +18,7 @@ from determinism.disk import SimulatedDisk
 from determinism.disk_base import BaseView
 from determinism.entropy import SeededEntropy, SeededIds
 from determinism.faults import FaultPlan, ListedFaults
+from determinism.guard import no_real_io
 from determinism.network import SimulatedNetwork
 from determinism.seams import Environment, Strike
 from determinism.simulate import Bounds, Simulation
@@ -149,7 +150,8 @@ def live(app: SimulatedApp, spec: LifeSpec, visit: Callable[[App, Simulation], N
     """
     world = _World(app, spec)
     try:
-        world.simulation.run(world.main, visit)
+        with no_real_io():
+            world.simulation.run(world.main, visit)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as problem:  # noqa: BLE001 - a bug of ours, or a world that will not end: both are findings
@@ -187,7 +189,7 @@ class _World:
     def _environment(self, root: SeededEntropy) -> Environment:
         faults, record = self.faults, self.simulation.record
         clock = SimulatedClock(faults)
-        disk = SimulatedDisk(clock, base=self.app.base, faults=faults)
+        disk = SimulatedDisk(clock, base=self.app.base, faults=faults, observe=functools.partial(record, "disk"))
         self.simulation.on_host_killed = functools.partial(self._host_killed, disk)
         network = self.network = SimulatedNetwork(root.fork("network"), faults, record=record)
         expect_peers(self.app.peers, network)
