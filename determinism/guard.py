@@ -86,6 +86,8 @@ class _Guard(AbstractContextManager["_Guard", None]):
             return
         if event == "open":
             path, mode, flags = arguments
+            if isinstance(path, int):
+                return  # a descriptor that is open already: what opened it was asked about
             writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & _O_ACCMODE)
             if not writes or self._is_allowed(path):
                 return

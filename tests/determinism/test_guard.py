@@ -62,6 +62,16 @@ def test_files_are_read_but_not_changed(tmp_path: Path) -> None:
     assert path.read_bytes() == b"1"
 
 
+def test_first_imports_may_keep_their_bytecode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_for_the_first_time.py").write_text("VALUE = 5")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    with no_real_io():
+        import imported_for_the_first_time as made  # type: ignore[import-not-found]
+    assert made.VALUE == 5
+    assert list((tmp_path / "__pycache__").iterdir())
+
+
 def test_what_is_allowed_is(tmp_path: Path) -> None:
     with no_real_io([str(tmp_path)]):
         (tmp_path / "report").write_bytes(b"1")
