@@ -216,8 +216,9 @@ class HttpClient:
                     await trio.sleep(trouble.late_s)
             except ConnectionLostError:
                 await connection.discard()
-                # A kept connection may have been closed by the server just now; then nothing was processed.
-                if not connection.reused or (message.body and message.method not in _RESENDABLE):
+                # A kept connection may have been closed by the server just now. Whether it did its work before cannot
+                # be told, so only what may be done twice is sent again.
+                if not connection.reused or message.method not in _RESENDABLE:
                     raise
             except BaseException:
                 with trio.CancelScope(shield=True):

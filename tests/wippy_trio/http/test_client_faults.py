@@ -150,3 +150,17 @@ def test_equal_seeds_give_equal_bytes() -> None:
         return told
 
     assert run_seeded(run, 1) == run_seeded(run, 1) != run_seeded(run, 2)
+
+
+@pytest.mark.parametrize("body", [b"", b"x"], ids=["empty", "body"])
+async def test_a_post_is_never_sent_twice(body: bytes, autojump_clock) -> None:
+    for number in range(30):
+        async with world(Strike("connection_reset", f"app>{HOST}:80", number, 0.5)) as made:
+            asked = 0
+            for _ in range(3):
+                asked += 1
+                try:
+                    await made.client.request(ClientRequest("POST", f"http://{HOST}/a", body=body))
+                except RequestFailedError:
+                    break
+            assert made.served <= asked, f"reset {number}"

@@ -180,6 +180,20 @@ def test_equal_seeds_are_equal_lives() -> None:
     assert len(set(here)) == 4
 
 
+@pytest.mark.parametrize("engine", ["h11", "hypercorn"])
+def test_responses_are_equal_byte_for_byte(engine: str) -> None:
+    def read(seed: int) -> list[tuple[str, bytes]]:
+        found = live(app, LifeSpec("app:scenario", seed, kinds=frozenset(), keep=True))
+        assert_held(found)
+        return [(event.actor, event.data) for event in found.log if event.what == "net.read"]
+
+    text = APP.replace('addr: ":8080"', f'addr: ":8080", engine: {engine}')
+    app = simulated_app(entries_of(text.replace("SCRIPT", f"for i = 1, 3 do {PAY} time.sleep('1s') end")))
+    answers = b"".join(data for where, data in read(1) if where.endswith(">scenario"))
+    assert answers.lower().count(b"date: thu, 01 jan 2026 00:00:0") == 3
+    assert read(1) == read(1)
+
+
 @pytest.mark.slow
 def test_equal_seeds_are_equal_lives_in_other_processes() -> None:
     code = "from tests.wippy_trio.simulation.test_peers import hashes; print(hashes(12))"
