@@ -247,7 +247,7 @@ class SqliteDatabase:
                     await self.call(SqliteConnection.query, "COMMIT", ())
             finally:
                 try:
-                    if not self._closed:
+                    if not self._closed and not (self._connection and self._connection.is_lost):
                         await self.call(SqliteConnection.rollback)
                         if read_only:
                             await self.call(SqliteConnection.set_read_only, False)

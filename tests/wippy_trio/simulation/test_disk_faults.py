@@ -185,3 +185,44 @@ def test_faults_of_the_disk_leave_equal_lives_equal() -> None:
     spec = LifeSpec("app:scenario", 3, "swarm", frozenset(name for name, one in FAULTS.items() if one.area == "disk"))
     first, second = live(app, spec), live(app, spec)
     assert (first.trace_hash, first.failure) == (second.trace_hash, second.failure)
+
+
+IN_TRANSACTION = """
+- name: writer
+  kind: process.lua
+  method: main
+  modules: [sql, time]
+  source: |
+    return { main = function()
+      local db = require("sql").get("app:db")
+      local tx = db:begin()
+      tx:execute("INSERT INTO t VALUES (8)")
+      require("time").sleep("1h")
+    end }
+- name: scenario
+  kind: function.lua
+  meta: {type: simulation, timeout: 10m}
+  method: main
+  modules: [process, sql, time]
+  source: |
+    return { main = function()
+      local db, time = require("sql").get("app:db"), require("time")
+      db:execute("CREATE TABLE t (a)")
+      db:execute("INSERT INTO t VALUES (7)")
+      process.spawn("app:writer", "app:host")
+      time.sleep("5s")
+      local _, wrong = db:execute("INSERT INTO t VALUES (9)")
+      local rows, err = db:query("SELECT group_concat(a) AS all_of FROM t")
+      error(tostring(wrong) .. " " .. (rows and rows[1].all_of or tostring(err)), 0)
+    end }
+"""
+
+
+def test_a_host_that_dies_in_a_transaction_leaves_a_database_that_goes_on() -> None:
+    app = simulated_app(entries_of(BASE + IN_TRANSACTION))
+    for number in range(3):
+        strikes = (Strike("host_kill", "app:host", number, 0.5), Strike("lost_unsynced_write", "app:host", 0, 0.5))
+        life = live(app, LifeSpec("app:scenario", 1, "fifo", strikes=strikes))
+        assert life.failure is not None
+        assert [strike.kind for strike in life.strikes] == ["host_kill", "lost_unsynced_write"]
+        assert life.failure.message == "nil 7,9"
