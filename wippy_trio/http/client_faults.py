@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from determinism.network import exempt
-from determinism.seams import Faults
+from determinism.seams import Faults, NoFaults
 from wippy_trio.http.headers import Headers
 
 __all__ = ["GivenBody", "Trouble", "trouble_of"]
@@ -50,7 +50,7 @@ _NONE = Trouble()
 
 def trouble_of(faults: Faults, method: str, url: str) -> Trouble:
     """Ask what befalls a request."""
-    if exempt.get():
+    if isinstance(faults, NoFaults) or exempt.get():
         return _NONE
     parts = urlsplit(url)
     where = f"{method} {parts.netloc.rpartition('@')[2]}{parts.path or '/'}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import trio
 
+from determinism.seams import NoFaults
 from sandbox.values import Boxed
 from wippy_trio.core.errors import InvalidError, LuaError
 from wippy_trio.module import Call, Module, ModuleClass, WorkflowRule
@@ -160,7 +161,10 @@ def _seconds(ns: int) -> float:
 
 def _late_s(call: Call) -> float:
     """How much later than asked for a timer fires: not at all, unless this is a simulation with `timer_jitter`."""
-    strike = call.environment.faults.strike("timer_jitter", str(call.frame.entry))
+    faults = call.environment.faults
+    if isinstance(faults, NoFaults):
+        return 0.0
+    strike = faults.strike("timer_jitter", str(call.frame.entry))
     return 0.0 if strike is None else min(strike.lasts_s, _LATEST_S)
 
 

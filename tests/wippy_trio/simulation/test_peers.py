@@ -11,7 +11,7 @@ from tests.conftest import entries_of
 from wippy_trio.core.errors import ConfigError
 from wippy_trio.simulation.loading import simulated_app
 from wippy_trio.simulation.peers import find_peers
-from wippy_trio.simulation.world import Life, LifeSpec, live
+from wippy_trio.simulation.world import Life, LifeSpec, SimulatedApp, live
 
 APP = """
 - {name: gateway, kind: http.service, addr: ":8080", lifecycle: {auto_start: true}}
@@ -156,6 +156,7 @@ def test_what_the_app_sees_of_each_fault(strike: Strike, status: int, charges: i
     assert [one.key for one in found.strikes] == [strike.key]
 
 
+@pytest.mark.slow
 def test_a_scenarios_own_requests_are_never_struck() -> None:
     network = frozenset(name for name, fault in FAULTS.items() if fault.area in {"network", "http"})
     script = "for i = 1, 30 do assert(client.get('http://localhost:8080/nothing').status_code == 404) end"
@@ -166,18 +167,37 @@ def test_a_scenarios_own_requests_are_never_struck() -> None:
         assert found.strikes == ()
 
 
+def _shop() -> SimulatedApp:
+    return simulated_app(entries_of(APP.replace("SCRIPT", f"for i = 1, 5 do {PAY} time.sleep('1s') end")))
+
+
+def _kinds() -> frozenset[str]:
+    return frozenset(name for name, fault in FAULTS.items() if fault.area in {"network", "http", "clock"})
+
+
 def hashes(seeds: int = 4) -> list[str]:
-    """Trace hashes of a few lives with faults of the network, the clock and the queue."""
-    script = f"for i = 1, 5 do {PAY} time.sleep('1s') end"
-    app = simulated_app(entries_of(APP.replace("SCRIPT", script)))
-    kinds = frozenset(name for name, fault in FAULTS.items() if fault.area in {"network", "http", "clock"})
+    """Trace hashes of a few lives with faults of the network and the clock."""
+    app, kinds = _shop(), _kinds()
     return [live(app, LifeSpec("app:scenario", seed, kinds=kinds)).trace_hash for seed in range(seeds)]
 
 
+@pytest.mark.slow
 def test_equal_seeds_are_equal_lives() -> None:
     here = hashes()
     assert here == hashes()
     assert len(set(here)) == 4
+
+
+@pytest.mark.slow
+def test_a_list_of_its_strikes_gives_the_same_life() -> None:
+    app, kinds = _shop(), _kinds()
+    struck = 0
+    for seed in range(12):
+        drawn = live(app, LifeSpec("app:scenario", seed, kinds=kinds))
+        struck += len(drawn.strikes)
+        listed = live(app, LifeSpec("app:scenario", seed, kinds=kinds, strikes=drawn.strikes))
+        assert (listed.strikes, listed.trace_hash) == (drawn.strikes, drawn.trace_hash)
+    assert struck > 3
 
 
 @pytest.mark.parametrize("engine", ["h11", "hypercorn"])
