@@ -161,11 +161,14 @@ class SimulatedShard(Shard):
         supervisor, id_ = self.runtime.extras["supervisor"], EntryId.parse(self.name)
         if supervisor.get(id_) is None:
             return
-        await supervisor.stop(id_)
+        every = supervisor.order(item.id for item in supervisor.all())
+        above = [one for one in every if supervisor.get(one).is_wanted() and id_ in supervisor.order([one])]
+        for one in reversed(above):
+            await supervisor.stop(one)
         await trio.sleep(strike.lasts_s)
-        with contextlib.suppress(LuaError):  # its own restart policy goes on from there
-            await supervisor.start(id_)
-            await supervisor.start_wanted()
+        for one in above:
+            with contextlib.suppress(LuaError):  # its own restart policy goes on from there
+                await supervisor.start(one)
 
     # trace -----------------------------------------------------------------------------------------------------
     def enter(self, actor: LuaActor, function: Callable[..., Any], *args: object) -> Any:

@@ -34,6 +34,8 @@ def faults_for(entropy: Entropy, kinds: frozenset[str], on_strike: Callable[[Str
     if pool and chooser.below(8) >= _QUIET_EIGHTHS:
         for _ in range(1 + chooser.below(min(_MOST_KINDS, len(pool)))):
             chosen.append(pool.pop(chooser.below(len(pool))))
+    if "lost_unsynced_write" in chosen and "host_kill" in pool:
+        chosen.append("host_kill")  # without one nothing is lost
     probabilities = {kind: min(FAULTS[kind].probability * 0.3 * 100 ** chooser.random(), 0.9) for kind in chosen}
     if "buggify" in kinds and chooser.below(2):
         chosen.append(BUGGIFY.name)
