@@ -5,8 +5,8 @@ come from `scenario`, and no fault strikes them. Other hosts are whatever somebo
 (`listen("api.example.com", 443)`); a host that nobody plays would be the real network, which is refused.
 
 Faults are asked for with these places: `connection_reset` and `partition` with `app>HOST:PORT`, the name of the
-connection; `partition_one_way` and `clogged_link` with the direction of the bytes (`app>HOST:PORT` or
-`HOST:PORT>app`). Source: ours (architecture, section 2).
+connection; `partition_one_way` and `clogged_link` with the direction of the bytes (`app>HOST:PORT` or `HOST:PORT>app`).
+Only resets are asked for where the app connects to itself. Source: ours (architecture, section 2).
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ class Line:
 
 
 class Link:
-    """A connection between two hosts.
+    """A connection between two hosts, or inside the app's own.
 
     Args:
         number: counts connections of the network.
@@ -277,6 +277,8 @@ class Link:
         self.exempt = exempt
         self.tell = tell
         self.name = f"{ends[0]}>{ends[1]}"
+        #: One machine is never cut off from itself.
+        self.inside = ends[1].startswith("localhost:")
         #: Why it is broken, for the errors of both ends; empty as long as it is not.
         self.broken = ""
         self.there = Line(self, ends[0], ends[1])
@@ -301,7 +303,7 @@ class Link:
 
     def change(self, source: str, target: str) -> None:
         """Ask whether something comes between the two as bytes leave."""
-        if not self.exempt:
+        if not self.exempt and not self.inside:
             self.weather.change(source, target, self.name)
 
     def reset(self, why: str) -> None:
