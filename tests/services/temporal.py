@@ -67,7 +67,8 @@ def build() -> str:
     return str(folder / "temporal")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -90,7 +91,7 @@ def _wait_ready(server: TemporalServer, process: subprocess.Popen[bytes]) -> Non
 
 def start(program: str, *arguments: str, port: int = 0) -> tuple[TemporalServer, subprocess.Popen[bytes]]:
     """Start a server that keeps everything in memory, and wait until it answers."""
-    server = TemporalServer(f"127.0.0.1:{port or _free_port()}", program)
+    server = TemporalServer(f"127.0.0.1:{port or free_port()}", program)
     line = [program, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", server.address.split(":")[1]]
     line += ["--log-level", "error", "--search-attribute", "WippyText=Keyword", "--search-attribute", "WippyCount=Int"]
     quiet = subprocess.DEVNULL

@@ -81,7 +81,9 @@ async def open_temporal_worker(entry: Entry, runtime: Runtime) -> AsyncIterator[
         from wippy_trio.workflows.temporal_worker import open_worker
     except ImportError as problem:
         raise _missing(entry, problem) from problem
-    async with open_worker(config, runtime, await _client(config, runtime, TemporalClient)):
+    async with open_worker(config, runtime, await _client(config, runtime, TemporalClient)) as host:
+        facts = {"id": str(config.id), "client": str(config.client), "task_queue": host.task_queue}
+        runtime.events.publish("temporal.taskqueue", "taskqueue.register", str(config.id), facts)
         yield
 
 

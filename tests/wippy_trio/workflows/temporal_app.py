@@ -23,16 +23,13 @@ BASE = """
 - name: processes
   kind: process.host
   lifecycle: {auto_start: true}
-- name: client
-  kind: temporal.client
-  address: ADDRESS
-  lifecycle: {auto_start: true}
+- {name: client, kind: temporal.client, address: ADDRESS, CLIENT lifecycle: {auto_start: true, LIFECYCLE}}
 - name: worker
   kind: temporal.worker
   client: client
   task_queue: QUEUE
   worker_options: OPTIONS
-  lifecycle: {auto_start: true}
+  lifecycle: {auto_start: true, LIFECYCLE}
 """
 MODULES = ["funcs", "time", "workflow", "ctx", "channel", "errors", "uuid", "json"]
 
@@ -89,10 +86,28 @@ def queue() -> str:
 
 @asynccontextmanager
 async def temporal_app(
-    server: TemporalServer, *entries: Entry, name: str = "", options: str = "{}"
+    server: TemporalServer, *entries: Entry, name: str = "", failing: bool = False, **fields: str
 ) -> AsyncIterator[TemporalApp]:
-    """Open an app with these entries on a task queue of its own (or the given one)."""
-    text = BASE.replace("ADDRESS", server.address).replace("QUEUE", name or queue()).replace("OPTIONS", options)
+    """Open an app with these entries on a task queue of its own (or the given one).
+
+    Args:
+        server: to connect to.
+        entries: of the app.
+        name: of the task queue.
+        failing: services may fail at their first start.
+        fields: YAML for `worker_options` (options), further fields of the client (client), of lifecycles (lifecycle).
+    """
+    client = fields.get("client", "")
+    words = {
+        "ADDRESS": f'"{server.address}"',
+        "QUEUE": name or queue(),
+        "OPTIONS": fields.get("options", "{}"),
+        "CLIENT": f"{client}," if client else "",
+        "LIFECYCLE": fields.get("lifecycle", ""),
+    }
+    text = BASE
+    for word, value in words.items():
+        text = text.replace(word, value)
     async with open_entries([*entries_of(text), *entries], config=Config()) as app:
-        assert app.failed == []
+        assert failing or app.failed == []
         yield TemporalApp(app, server)
