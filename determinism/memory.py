@@ -214,8 +214,13 @@ class MemoryListener:
 
     async def aclose(self) -> None:
         self._network._forget(self._where, self)
+        waiting = self._accepted.statistics().current_buffer_used
+        unserved = [self._accepted.receive_nowait() for _ in range(waiting)]
         self._accepted.close()
         self._arrivals.close()
+        with trio.CancelScope(shield=True):
+            for stream in unserved:  # nobody will ever serve them: their callers should not wait for it
+                await stream.aclose()
         await trio.lowlevel.checkpoint()
 
 

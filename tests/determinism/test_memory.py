@@ -145,3 +145,12 @@ async def test_local_sockets_have_a_path() -> None:
     assert await theirs.receive_some() == b"hello"
     await listener.aclose()
     await (await network.listen_local("/run/x")).aclose()
+
+
+async def test_connections_that_nobody_accepted_end_with_the_listener() -> None:
+    network = MemoryNetwork()
+    listener = await network.listen("localhost", 80)
+    clients = [await network.connect("localhost", 80) for _ in range(3)]
+    await listener.aclose()
+    for client in clients:
+        assert await client.receive_some() == b""

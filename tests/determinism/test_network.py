@@ -1,13 +1,17 @@
 import errno
+from typing import Any
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trio.testing import MockClock, check_half_closeable_stream
 
 from determinism.entropy import SeededEntropy
 from determinism.faults import FaultPlan, ListedFaults
 from determinism.memory import PIPE_BYTES
 from determinism.network import RealNetworkError, SimulatedNetwork, exempt
+from determinism.schedule import run_seeded
 from determinism.seams import Strike
 
 
@@ -249,3 +253,37 @@ async def test_a_machine_is_never_cut_off_from_itself_but_its_connections_break(
     client, _ = await pair(network_with(strike("connection_reset", "app>localhost:80")), "localhost")
     with pytest.raises(trio.BrokenResourceError):
         await client.send_all(b"x")
+
+
+sizes = st.lists(st.integers(1, 40_000), max_size=6)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 1000), there=sizes, back=sizes, most=st.one_of(st.none(), st.integers(1, 20_000)))
+def test_all_bytes_arrive_in_order(seed: int, there: list[int], back: list[int], most: int | None) -> None:
+    async def run() -> None:
+        kinds = ["partition", "partition_one_way", "clogged_link"]
+        plan = FaultPlan(SeededEntropy(seed), kinds, probabilities=dict.fromkeys(kinds, 0.2))
+        client, server = await pair(SimulatedNetwork(SeededEntropy(seed), plan))
+        done: dict[str, bool] = {}
+
+        async def send(stream: Any, name: str, counts: list[int]) -> None:
+            for at, count in enumerate(counts):
+                await stream.send_all(bytes([at]) * count)
+            await stream.send_eof()
+
+        async def receive(stream: Any, name: str, counts: list[int]) -> None:
+            got = b""
+            while piece := await stream.receive_some(most):
+                assert most is None or len(piece) <= most
+                got += piece
+            done[name] = got == b"".join(bytes([at]) * count for at, count in enumerate(counts))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, client, "there", there)
+            nursery.start_soon(receive, server, "there", there)
+            nursery.start_soon(send, server, "back", back)
+            nursery.start_soon(receive, client, "back", back)
+        assert done == {"there": True, "back": True}
+
+    run_seeded(run, seed=seed)
