@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 import trio
@@ -346,3 +347,42 @@ async def test_what_no_worker_can_say_fails_the_workflow(temporal_server) -> Non
     async with temporal_app(temporal_server, workflow("mixed", "return { 1, 2, x = 3 }")) as app:
         with pytest.raises(LuaError, match="mixed"):
             await app.execute("mixed", frame=EMPTY_FRAME)
+
+
+async def test_versioned_workers(temporal_server) -> None:
+    """A deployment's current version gets the runs; a pinned run stays with the version it began on."""
+
+    def options(build: str) -> str:
+        return (
+            f"{{use_versioning: true, deployment_name: shop, build_id: '{build}', default_versioning_behavior: pinned}}"
+        )
+
+    def pinned(text: str) -> Entry:
+        return workflow("pinned", f"process.inbox():receive() return '{text}'")
+
+    current = ["worker", "deployment", "set-current-version", "--deployment-name", "shop", "--yes", "--build-id"]
+    name = queue()
+    start = function("start", "return process.with_options({}):with_name(...):spawn('app:pinned', 'app:worker')")
+    async with temporal_app(temporal_server, pinned("old"), start, name=name, options=options("1")) as old:
+        with trio.fail_after(10):
+            while True:  # the server knows a version some time after its worker has begun to poll
+                try:
+                    temporal_server.command(*current, "1")
+                    break
+                except subprocess.CalledProcessError:
+                    await trio.sleep(0.1)
+        await old.call("start", "first")
+        assert await old.host.query("first", "pid") == "first"
+        async with temporal_app(temporal_server, pinned("new"), start, name=name, options=options("2")) as new:
+            with trio.fail_after(10):
+                while True:
+                    try:
+                        temporal_server.command(*current, "2")
+                        break
+                    except subprocess.CalledProcessError:
+                        await trio.sleep(0.1)
+            await new.call("start", "second")
+            for workflow_id in ("first", "second"):
+                await new.host.signal(workflow_id, "go", pack_list([]))
+            assert await new.host.outcome("first") == "old"
+            assert await new.host.outcome("second") == "new"
