@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import signal
 import socket
@@ -32,7 +33,8 @@ from tests.services.postgres import PASSWORD, USER, Server
 ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("app")
 READY_S = 60.0
-SETTLE_S = 120.0
+SETTLE_S = 60.0
+LIFE_S = 5.0
 CLIENTS = 8
 
 
@@ -109,7 +111,12 @@ class Node:
         self._log = (place.folder / "node.log").open("ab")
         command = [*prefix, sys.executable, "-m", "wippy_trio", *place.arguments(self.port)]
         self.process = subprocess.Popen(
-            command, cwd=place.folder, stdout=self._log, stderr=self._log, env={"PYTHONPATH": str(ROOT), "PATH": "/bin"}
+            command,
+            cwd=place.folder,
+            stdout=self._log,
+            stderr=self._log,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/bin:/usr/bin"},
+            start_new_session=True,
         )
 
     async def ready(self) -> None:
@@ -132,8 +139,8 @@ class Node:
         return (self._place.folder / "node.log").read_text(encoding="utf-8", errors="replace")
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """End it, and wait for its end."""
-        self.process.send_signal(number)
+        """End it and what watches it, and wait for its end."""
+        os.killpg(self.process.pid, number)
         self.process.wait(30)
         self._log.close()
 
@@ -234,14 +241,14 @@ async def load(clients: list[Client], port: int, seconds: float) -> None:
                 nursery.start_soon(go, client)
 
 
-async def kill_rounds(place: Place, rounds: int, seed: int, longest_s: float = 1.2) -> Book:
+async def kill_rounds(place: Place, rounds: int, seed: int, most: int = 60) -> Book:
     """Start, load, kill, so many times.
 
     Args:
         place: where.
         rounds: kills.
         seed: of the moments and of what the clients do.
-        longest_s: a node lives between 0 and that long after it is ready.
+        most: a node lives until the clients have up to that many answers (5 s at most), and a moment.
     """
     random, book = Random(seed), Book()
     clients = [Client(book, Random(f"{seed}/{number}")) for number in range(CLIENTS)]
@@ -249,8 +256,11 @@ async def kill_rounds(place: Place, rounds: int, seed: int, longest_s: float = 1
         with running(place) as node:
             await node.ready()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(load, clients, node.port, longest_s + 5)
-                await trio.sleep(random.random() * longest_s)
+                nursery.start_soon(load, clients, node.port, LIFE_S + 5)
+                enough, deadline = book.acknowledged() + random.randrange(most), time.monotonic() + LIFE_S
+                while book.acknowledged() < enough and time.monotonic() < deadline:
+                    await trio.sleep(0.005)
+                await trio.sleep(random.random() * 0.03)
                 node.kill()
                 book.kills += 1
                 await trio.sleep(0.01)

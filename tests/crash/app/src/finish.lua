@@ -6,7 +6,7 @@ local function main(result)
     if err then
         return nil, err
     end
-    local _, failed = sql.builder.insert("results"):columns("id", "result"):values(result.id, json.encode(result))
+    local _, failed = sql.builder.insert("results"):columns("id", "result"):values(result.id, (json.encode(result)))
         :run_with(db):exec()
     return not failed, failed
 end
