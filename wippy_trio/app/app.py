@@ -251,6 +251,7 @@ async def _open(
                 "supervisor": supervisor,
                 "log_core": core,
                 "module_roots": dict(module_roots or {}),
+                "nursery": nursery,
             },
         )
         app = App(runtime, supervisor, settings)
@@ -265,7 +266,9 @@ async def _open(
             await functions.start()
             await registry.load_state(entries)
             if auto_start:
+                await _workflows(runtime, "prepare")
                 app.failed = await realizer.start_services()
+                await _workflows(runtime, "resume")
             bus.publish("app", "ready", settings.project_dir)
             yield app
         finally:
@@ -285,9 +288,17 @@ def _access(settings: Config, core: LogCore) -> Access:
     )
 
 
+async def _workflows(runtime: Runtime, step: str) -> None:
+    """A step of the workflow engine, where there are workflows."""
+    workflows = runtime.extras.get("workflows")
+    if workflows is not None:
+        await getattr(workflows, step)()
+
+
 async def _close(runtime: Runtime, realizer: Realizer, limit_s: float) -> None:
     """Close entries and what the app as a whole holds open, whoever cancels."""
     with trio.CancelScope(deadline=trio.current_time() + limit_s, shield=True):
+        await _workflows(runtime, "aclose")
         await realizer.close_all()
         client = runtime.extras.get("http_client")
         if client is not None:

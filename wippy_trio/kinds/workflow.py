@@ -10,6 +10,7 @@ from wippy_trio.core.errors import InvalidError
 from wippy_trio.kind import Kind
 from wippy_trio.runtime import Runtime
 from wippy_trio.workflows.definitions import Definition, definitions_of
+from wippy_trio.workflows.engine import workflows_of
 from wippy_trio.workflows.gate import check_modules
 
 __all__ = ["KINDS"]
@@ -28,7 +29,8 @@ async def open_workflow(entry: Entry, runtime: Runtime) -> AsyncIterator[None]:
     runtime.engine.add_entry(entry)
     try:
         check_modules(runtime.engine, runtime.engine.unit(entry.id))
-        with definitions_of(runtime.extras).holding(entry):
+        with definitions_of(runtime.extras).holding(entry) as definition:
+            await workflows_of(runtime).prepare_for(definition)
             yield
     finally:
         runtime.engine.remove_entry(entry)

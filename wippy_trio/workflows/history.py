@@ -55,7 +55,7 @@ class Pending:
 
     Attributes:
         seq: number of the command, or below 0 for what the engine itself waits for; unique in the run.
-        kind: `timer`, `activity`, `child`, `external`, `start`, `timeout`.
+        kind: `timer`, `activity`, `child`, `external`, `message`, `start`, `timeout`.
         due_ns: when something is to be done about it (Unix time); 0 = when something happens.
         since_ns: when it was scheduled.
         attempts_count: attempts that were begun.
@@ -117,12 +117,14 @@ class NewRun:
         pending: what it waits for.
         expected: id of the workflow's latest run as the creator saw it, which must have closed; empty: there must be
             none. It is not looked at for a successor within a `Change`.
+        closing: how it ended, where that is known already.
     """
 
     info: RunInfo
     records: Sequence[Record]
     pending: Sequence[Pending] = ()
     expected: str = ""
+    closing: Closing | None = None
 
 
 @attrs.frozen(slots=True)
@@ -203,6 +205,10 @@ class History(Protocol):
     @property
     def failed(self) -> LuaError | None:
         """Why nothing is written any more."""
+
+    @property
+    def lease_s(self) -> float:
+        """For how long this owner has its runs without renewing; 0 where nobody else can have them."""
 
     async def create(self, new: NewRun) -> None:
         """Record a new run of this owner's, durably."""

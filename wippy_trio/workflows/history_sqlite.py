@@ -83,6 +83,11 @@ class SqliteHistory:
         """See `History.failed`."""
         return self._failed
 
+    @property
+    def lease_s(self) -> float:
+        """See `History.lease_s`: the file has one owner."""
+        return 0.0
+
     # writing: whoever comes while a transaction is under way shares the next one ----------------------------
     async def _write(self, work: Callable[[SqliteStore], None]) -> None:
         if self._closed:

@@ -11,6 +11,7 @@ from wippy_trio.core.errors import ConflictError, LuaError, NotFoundError, Unava
 from wippy_trio.workflows.history import (
     Change,
     Claimed,
+    Closing,
     NewRun,
     Pending,
     Posted,
@@ -160,6 +161,8 @@ class SqliteStore:
         self._records(info.run_id, 0, new.records)
         self._add(info.run_id, new.pending)
         self._claimed.add(info.run_id)
+        if new.closing is not None:
+            self._close(info.run_id, new.closing)
 
     def _records(self, run_id: str, length: int, records: Sequence[Record]) -> None:
         self._db.executemany(
@@ -198,6 +201,9 @@ class SqliteStore:
                 self._db.executemany("DELETE FROM pending WHERE run_id = ? AND seq = ?", numbers)
             self._add(run_id, change.add)
             return
+        self._close(run_id, closing)
+
+    def _close(self, run_id: str, closing: Closing) -> None:
         self._db.execute("DELETE FROM pending WHERE run_id = ?", (run_id,))
         self._db.execute("DELETE FROM posted WHERE run_id = ?", (run_id,))
         following = closing.successor

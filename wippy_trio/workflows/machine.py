@@ -18,11 +18,10 @@ from determinism.entropy import SeededIds
 from sandbox.values import pack, unpack
 from wippy_trio.actors.topology import CANCEL, EXIT
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
-from wippy_trio.core.frame import Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
-from wippy_trio.security.scope import policies_of
 from wippy_trio.workflows.entropy import RunEntropy
 from wippy_trio.workflows.gate import check_modules
+from wippy_trio.workflows.machine_context import frame_of
 from wippy_trio.workflows.machine_ops import ANSWERS, IMMEDIATE, WAITING
 from wippy_trio.workflows.machine_wait import Wait
 from wippy_trio.workflows.wire import (
@@ -47,7 +46,7 @@ from wippy_trio.workflows.wire import (
 if TYPE_CHECKING:
     from determinism.seams import Environment
     from wippy_trio.actors.actor import Outcome
-    from wippy_trio.core.frame import ScopeLike
+    from wippy_trio.core.frame import Frame
     from wippy_trio.runtime import Runtime
     from wippy_trio.workflows.machine_shard import MachineShard, Request
 
@@ -203,7 +202,7 @@ class WorkflowMachine:
         self.runtime = attrs.evolve(self.runtime, environment=self._environment(), extras=dict(self.runtime.extras))
         actor = self.shard.new_machine_actor(event.pid, self)
         actor.unit, self._actor_id = unit, actor.actor_id
-        actor.frame = self._frame(event)
+        actor.frame = frame_of(event.context, self.runtime.extras, self.entry, event.pid)
         method = str(declared.data.get("method") or "main").encode()
         limits = engine.limits
         rest = method, event.input, limits.cpu_s, limits.mailbox_count, True, True
@@ -214,17 +213,6 @@ class WorkflowMachine:
         return replace(
             self.runtime.environment, clock=self._clock, entropy=entropy, ids=SeededIds(entropy), threads=_InPlace()
         )
-
-    def _frame(self, event: Started) -> Frame:
-        context = event.context
-        actor = scope = None
-        if context.actor is not None:
-            actor = SecurityActor(str(context.actor.get("id")), context.actor.get("meta") or {})
-        if context.policies is not None:
-            found: ScopeLike
-            found, _ = policies_of(self.runtime.extras).resolve([EntryId.parse(id) for id in context.policies], ())
-            scope = found
-        return Frame(self.entry, event.pid, actor, scope, context.values)
 
     # for the operations --------------------------------------------------------------------------------------------
     def look(self) -> float:

@@ -7,12 +7,12 @@ from typing import Any
 
 from sandbox.values import Boxed, as_text
 from wippy_trio.core.errors import InvalidError
-from wippy_trio.core.frame import Frame
-from wippy_trio.core.ids import Pid
-from wippy_trio.security.scope import Scope
+from wippy_trio.core.frame import Frame, SecurityActor
+from wippy_trio.core.ids import EntryId, Pid
+from wippy_trio.security.scope import Scope, policies_of
 from wippy_trio.workflows.wire import Context
 
-__all__ = ["context_of", "frame_context", "target_of"]
+__all__ = ["context_of", "frame_context", "frame_of", "target_of"]
 
 
 def frame_context(frame: Frame) -> Context:
@@ -22,6 +22,17 @@ def frame_context(frame: Frame) -> Context:
     if isinstance(frame.scope, Scope):
         policies = sorted(str(policy.id) for policy in frame.scope.policies())
     return Context(frame.values, actor, policies)
+
+
+def frame_of(context: Context, extras: dict[str, Any], entry: EntryId | None = None, pid: str = "") -> Frame:
+    """The frame of code that inherits a context. Policies that are gone are gone from its scope."""
+    actor = scope = None
+    if context.actor is not None:
+        meta = context.actor.get("meta")
+        actor = SecurityActor(str(context.actor.get("id") or ""), meta if isinstance(meta, Mapping) else {})
+    if context.policies is not None:
+        scope = policies_of(extras).resolve([EntryId.parse(id) for id in context.policies], ())[0]
+    return Frame(entry, pid, actor, scope, context.values)
 
 
 def context_of(frame: Frame, values: Any, actor: Any, scope: Any) -> Context | None:
