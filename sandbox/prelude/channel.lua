@@ -55,13 +55,20 @@ local function pop_sender(ch)
   end
 end
 
+-- A receiver is resumed with the value and the channel that it is from (false: closed), a select with its result and
+-- SELECTED: what a task was handed and has not seen can be told before it runs.
+local SELECTED = {}
+function K.handed(x, y)
+  if y == SELECTED then return x.channel[P], x.value end
+  if type(y) == "table" and y.rcv then return y, x end
+end
 local function wake_receiver(a, ch, w, v, ok)
   if w[3] then
-    ready(a, w[1], { channel = ch.object, value = v, ok = ok })
+    ready(a, w[1], { channel = ch.object, value = v, ok = ok }, SELECTED)
   else
     local co = w[1]
     w[1], ch.spare = nil, w
-    ready(a, co, v, ok)
+    ready(a, co, v, ok and ch)
   end
 end
 local function wake_sender(a, ch, w)
@@ -97,9 +104,16 @@ local function try_receive(a, ch)
     ch.n = ch.n - 1
     if ch.n == 0 then ch.bh, ch.bt = 1, 0 else ch.bh = h + 1 end
     if ch.mailbox or ch.source then
-      -- What comes from outside is progress: the CPU budget begins anew. What one sends oneself is not.
-      if ch.own > 0 then ch.own = ch.own - 1 else a.cpu = 0.0 end
+      -- What comes from outside is progress: the CPU budget begins anew, for the task that took it, too, or who serves
+      -- without a pause would be a runaway. What one sends oneself is no progress.
+      if ch.own > 0 then
+        ch.own = ch.own - 1
+      else
+        a.cpu = 0.0
+        if a.busy then a.busy[task()] = nil end
+      end
       if ch.mailbox then
+        if ch.froms then ch.froms[h] = nil end
         a.depth = a.depth - 1
         if a.room then K.made_room(a) end
       end
@@ -170,7 +184,8 @@ function methods.receive(object)
     w = { task() }
   end
   ch.rcv[t] = w
-  return park()
+  local v2, from = park()
+  return v2, from ~= false
 end
 
 local function close_in(a, ch)
@@ -221,7 +236,7 @@ function K.push_channel(a, ch, v, own)
     if not own then a.cpu = 0.0 end
     local co = w[1]
     w[1], ch.spare = nil, w
-    return ready(a, co, v, true)
+    return ready(a, co, v, ch)
   end
   w = pop_receiver(ch)
   if own then

@@ -55,13 +55,29 @@ local function as_value(sub, topic, from, n, v)
   return v
 end
 
+-- A plain value that is about to wait in a channel: whose it is, for an upgrade, after which it is a message again.
+local function note_source(ch, from, n)
+  local froms = ch.froms
+  if not froms then
+    froms = {}
+    ch.froms = froms
+  end
+  froms[ch.bt + 1] = n == 1 and from or { from, n }
+end
+
 local function deliver(a, topic, from, n, v)
   local sub = a.topics[topic]
   if not sub and a.inbox and sbyte(topic, 1) ~= 64 then sub = a.inbox end
   if sub then
     local ch = sub.channel
-    if ch.rh > ch.rt and a.depth >= a.mailbox then return 2 end
-    if sub.message then v = setmetatable({ topic, from, n, v }, message_mt) elseif n == 0 then v = nil end
+    local waits = ch.rh > ch.rt
+    if waits and a.depth >= a.mailbox then return 2 end
+    if sub.message then
+      v = setmetatable({ topic, from, n, v }, message_mt)
+    else
+      if waits then note_source(ch, from, n) end
+      if n == 0 then v = nil end
+    end
     push(a, ch, v, from == a.pid)
     return 0
   end
@@ -165,6 +181,7 @@ local function flush(a, matches, sub)
     local m = pending[i]
     if matches(m[1]) then
       if m[1] ~= EVENTS then a.depth = a.depth - 1 end
+      if not sub.message and sub.channel.rh > sub.channel.rt then note_source(sub.channel, m[2], m[3]) end
       push(a, sub.channel, as_value(sub, m[1], m[2], m[3], m[4]), m[2] == a.pid)
     else
       kept[#kept + 1] = m
@@ -185,6 +202,41 @@ local function subscribe(a, topic, message)
   sub = { channel = ch, message = message or false }
   a.topics[topic] = sub
   return sub
+end
+
+-- New code is to run: all that the old has not received is pending again, each topic's in its order, and what was handed
+-- to a task that has not run since comes first. (Whose a plain value was that was handed so is not known any more.)
+function K.unsubscribe_all(a)
+  local pending, topics, old = {}, {}, a.pending or {}
+  for i = a.rh, a.rt do
+    local ch, v = K.handed(a.rx[i], a.ry[i])
+    local sub = ch and ch.topic and a.topics[ch.topic]
+    if sub and sub.channel == ch and a.alive[a.rq[i]] then
+      pending[#pending + 1] = K.is_object(v) == "Message" and { v[1], v[2], v[3], v[4] } or { ch.topic, "", 1, v }
+      if ch.mailbox then a.depth = a.depth + 1 end
+    end
+  end
+  for topic in next, a.topics do topics[#topics + 1] = topic end
+  sort(topics)
+  for i = 1, #topics do
+    local topic = topics[i]
+    local ch = a.topics[topic].channel
+    for at = ch.bh, ch.bt do
+      local v, from = ch.buf[at], ch.froms and ch.froms[at]
+      local m
+      if K.is_object(v) == "Message" then
+        m = { v[1], v[2], v[3], v[4] }
+      elseif type(from) == "table" then
+        m = { topic, from[1], from[2], v }
+      else
+        m = { topic, from or "", 1, v }
+      end
+      pending[#pending + 1] = m
+    end
+  end
+  for i = 1, #old do pending[#pending + 1] = old[i] end
+  a.pending = pending[1] and pending or nil
+  a.topics, a.inbox = {}, nil
 end
 
 function K.inbox()

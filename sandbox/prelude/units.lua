@@ -120,30 +120,24 @@ function K.load_method(a, u, method)
   return f
 end
 
--- Replaces the code of a running actor: same PID, mailbox and relations, new environment (process.upgrade).
-function K.upgrade(id, unit, method, args)
-  local a = actors[id]
-  if not a then return false end
+-- Replaces the code of an actor: same PID, mailbox and relations, new environment (process.upgrade). Of the old code
+-- nothing runs any more; where it is the running task that asks, it has to park.
+function K.upgrade_actor(a, unit, method, args)
   local u = K.unit(unit)
   if a.calls then K.end_calls(a) end
+  K.unsubscribe_all(a)
+  K.drop_outdated(a) -- the code that it gets now is the newest there is
   a.waiting, a.sources, a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, {}, {}, 1, 0
   a.alive, a.state, a.libs, a.tasks, a.commands, a.cpu, a.busy = {}, {}, {}, 0, 0, 0.0, nil
-  for topic, sub in next, a.topics do -- undelivered messages stay: they go back to the pending queue in order
-    local ch = sub.channel
-    a.pending = a.pending or {}
-    for i = ch.bh, ch.bt do
-      local v = ch.buf[i]
-      local m
-      if K.is_object(v) == "Message" then m = { v[1], v[2], v[3], v[4] } else m = { topic, "", 1, v } end
-      a.pending[#a.pending + 1] = m
-    end
-  end
-  K.drop_outdated(a) -- the code that it gets now is the newest there is
-  a.topics, a.inbox = {}, nil
   K.run_main(a, function()
     local f = K.load_method(a, u, method)
     local n, t = K.decode_list(args)
     return f(unpack(t, 1, n))
   end)
+end
+function K.upgrade(id, unit, method, args)
+  local a = actors[id]
+  if not a then return false end
+  K.upgrade_actor(a, unit, method, args)
   return true
 end

@@ -3,7 +3,7 @@ local sys, K = ...
 local type, error, select, next, sbyte, tostring = type, error, select, next, string.byte, tostring
 local spawn_op, send_op = sys.immediate("process.spawn"), sys.immediate("process.send")
 local send_waiting_op, isyieldable = sys.waiting("process.send_waiting"), coroutine.isyieldable
-local exec_op, upgrade_op = sys.waiting("process.exec"), sys.waiting("process.upgrade")
+local exec_op, upgrade_op = sys.waiting("process.exec"), sys.immediate("process.upgrade")
 local checked_op, upgradable_op = sys.immediate("process.check"), sys.immediate("process.upgradable")
 local current, send_local, send_one = sys.current, K.send_local, K.send_one
 
@@ -71,7 +71,11 @@ end
 
 function M.upgrade(id, ...)
   if id ~= nil and type(id) ~= "string" then return invalid("upgrade id must be a string or nil") end
-  return upgrade_op(id or "", ...)
+  if not isyieldable() then error("attempt to upgrade inside a callback of sort, gsub or a metamethod", 2) end
+  local unit, method = upgrade_op(id or "", ...)
+  if not unit then return unit, method end
+  K.upgrade_actor(current(), unit, method, sys.encode(...))
+  return K.park() -- for ever
 end
 
 -- relations ------------------------------------------------------------------------------------------------------------

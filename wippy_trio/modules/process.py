@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from sandbox.values import as_text, pack_list
+from sandbox.values import Multi, as_text, pack_list
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.host import ProcessHost, SpawnOptions, terminated
 from wippy_trio.actors.outdated import tell_one
@@ -169,9 +170,10 @@ async def execute(call: Call, builder: Any, actor: Any, scope: Any, id_text: str
     return await host.execute(entry, args, frame, _options(call, fields))
 
 
-@MODULE.waiting("process.upgrade", workflow=WorkflowRule.RECORDED)
-async def upgrade(call: Call, id_text: str, *args: Any) -> None:
-    """Replace the running code; PID, mailbox and relations stay. Never returns to the caller."""
+@MODULE.immediate("process.upgrade", workflow=WorkflowRule.RECORDED)
+def upgrade(call: Call, id_text: str, *args: Any) -> Multi:
+    """Make ready for new code: the number of its unit and the method, which the Lua half puts in place at once."""
+    del args  # they go on inside the VM
     assert isinstance(call, LuaActor)
     entry = EntryId.parse(id_text) if id_text else call.frame.entry
     engine = call.shard.engine
@@ -179,15 +181,17 @@ async def upgrade(call: Call, id_text: str, *args: Any) -> None:
     if entry is None or declared is None or declared.kind != "process.lua":
         message = f"cannot upgrade: process entry not found: {entry}"
         raise NotFoundError(message)
+    if call.unit is None:
+        message = "only a process can be upgraded, not a call"
+        raise InvalidError(message)
     unit = engine.unit(entry)
     number = call.shard.ensure(unit)
-    method = str(declared.data.get("method") or "main")
     call.frame = attrs.evolve(call.frame, entry=entry)
     call.unit = unit
-    call.shard.enter(call, call.shard.vm.upgrade, number, method.encode(), pack_list(args))
     closers = call.drop_all()  # what the old code waited for and was handed is nothing to the new
-    call.shard.wake()
-    await call.release(closers)
+    if closers:
+        engine.start_soon(partial(call.release, closers))
+    return Multi(number, str(declared.data.get("method") or "main"))
 
 
 @MODULE.immediate("process.upgradable", workflow=WorkflowRule.FORBIDDEN)

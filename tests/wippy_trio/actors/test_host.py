@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from tests.conftest import OpenApp
 from wippy_trio.actors.host import HostLimits, ProcessHost, SpawnOptions
@@ -294,6 +295,7 @@ async def test_an_upgrade_drops_what_the_old_code_held(app: OpenApp, autojump_cl
     async with app(text) as running:
         with trio.fail_after(100):
             assert await running.run("app:p", "app:host") == 20
+        await trio.testing.wait_all_tasks_blocked()
         assert running.runtime.functions._shard.actors == {}
         assert running.runtime.processes.pids() == []
 

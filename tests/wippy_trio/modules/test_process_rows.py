@@ -292,14 +292,19 @@ async def test_channels_of_topics_are_the_same_each_time(lua: RunLua) -> None:
 
 # upgrades, names ------------------------------------------------------------------------------------------------------
 async def test_an_upgrade_keeps_pid_and_name(app: OpenApp) -> None:
-    async with app(
-        ENTRIES + '- {name: starts, kind: function.lua, source: "return function() return'
-        " process.with_name('me'):spawn('app:versions', 'app:host') end\"}"
-    ) as running:
-        pid = await running.call("app:starts")
-        process = running.runtime.processes.find(pid)
-        await process.ended.wait()
-        assert process.value == [4, True, True, "app:versions"]
+    starts = """
+- name: starts
+  kind: process.lua
+  source: |
+    return function()
+      local events = process.events()
+      local pid = process.with_name("me"):spawn_monitored("app:versions", "app:host")
+      local event = events:receive()
+      return { event.from == pid, event.result.value }
+    end
+"""
+    async with app(ENTRIES + starts) as running:
+        assert await running.run("app:starts", "app:host") == [True, [4, True, True, "app:versions"]]
 
 
 async def test_names_and_who_holds_them(lua: RunLua) -> None:
