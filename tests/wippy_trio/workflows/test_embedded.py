@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sandbox.errors import LuaError
 from tests.wippy_trio.workflows.machines import workflow_entry
 from wippy_trio.actors.host import SpawnOptions
+from wippy_trio.app.app import App
+from wippy_trio.core.entry import Entry
 from wippy_trio.core.frame import Frame
 from wippy_trio.core.ids import EntryId
 
@@ -24,7 +28,9 @@ WORLD = """
 
 @pytest.fixture
 def world(app):
-    def open_(source, *entries, modules=("funcs", "time", "workflow"), text="", **data):
+    def open_(
+        source: str, *entries: Entry, modules: Any = ("funcs", "time", "workflow"), text: str = "", **data: Any
+    ) -> Any:
         return app(WORLD + text, extra=[workflow_entry(source, modules, **data), *entries])
 
     return open_
@@ -34,7 +40,7 @@ def host_of(running):
     return running.runtime.extras["workflow_hosts"][HOST]
 
 
-async def execute(running, *args, entry="app:flow", **options):
+async def execute(running: App, *args: Any, entry: str = "app:flow", **options: Any) -> Any:
     return await host_of(running).execute(EntryId.parse(entry), args, Frame(options=options), SpawnOptions())
 
 
