@@ -96,10 +96,10 @@ class SimulatedDisk:
         kind = mode.replace("b", "")
         parent, name, node = self._find(path)
         assert not isinstance(node, Link)  # followed
-        if isinstance(node, Directory):
-            raise failure(errno.EISDIR, path)
         if kind[0] == "x" and node is not None:
             raise failure(errno.EEXIST, path)
+        if isinstance(node, Directory):
+            raise failure(errno.EISDIR, path)
         if node is None:
             if kind[0] == "r" or parent is None:
                 raise self._missing(path)
@@ -173,15 +173,20 @@ class SimulatedDisk:
     def rename(self, source: str, target: str) -> None:
         """See `Disk.rename`; atomic, and what was at `target` is gone."""
         old_parent, old_name, node = self._find(source, follow=False)
-        if node is None or old_parent is None:
+        if old_parent is None:
             raise self._missing(source)
         parent, name, there = self._find(target, follow=False)
         if parent is None:
             raise self._missing(target)
+        if node is None:
+            raise self._missing(source)
         if there is node:
             return
+        here, towards = (f"{posixpath.normpath(path)}/" for path in (source, target))
+        if here.startswith(towards):
+            raise failure(errno.ENOTEMPTY, target)
         if isinstance(node, Directory):
-            if f"{posixpath.normpath(target)}/".startswith(f"{posixpath.normpath(source)}/"):
+            if towards.startswith(here):
                 raise failure(errno.EINVAL, target)
             if there is not None and not isinstance(there, Directory):
                 raise failure(errno.ENOTDIR, target)
