@@ -173,13 +173,9 @@ class SimulatedDisk:
     def rename(self, source: str, target: str) -> None:
         """See `Disk.rename`; atomic, and what was at `target` is gone."""
         old_parent, old_name, node = self._find(source, follow=False)
-        if old_parent is None:
-            raise self._missing(source)
-        parent, name, there = self._find(target, follow=False)
-        if parent is None:
-            raise self._missing(target)
-        if node is None:
-            raise self._missing(source)
+        parent, name, there = self._find(target, follow=False) if old_parent is not None else (None, "", None)
+        if old_parent is None or parent is None or node is None:
+            raise self._missing(target if old_parent is not None and parent is None else source)
         if there is node:
             return
         here, towards = (f"{posixpath.normpath(path)}/" for path in (source, target))

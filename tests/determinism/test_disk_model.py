@@ -53,9 +53,11 @@ def _do(disk: Disk, root: str, step: tuple[Any, ...]) -> object:
         if what == "real":
             return disk.realpath(path).removeprefix(root)
         if what == "mkdir":
-            return disk.mkdir(path, parents=rest[0])
+            disk.mkdir(path, parents=rest[0])
+            return None
         if what == "rename":
-            return disk.rename(path, f"{root}/{rest[0]}")
+            disk.rename(path, f"{root}/{rest[0]}")
+            return None
         return getattr(disk, what)(path)
     except io.UnsupportedOperation as problem:
         return str(problem)
