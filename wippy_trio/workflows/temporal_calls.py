@@ -31,7 +31,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from sandbox.errors import KINDS, LuaError
-from wippy_trio.core.errors import AlreadyExistsError, CanceledError, TimeoutExpiredError
+from wippy_trio.core.errors import AlreadyExistsError, CanceledError, InvalidError, TimeoutExpiredError
 from wippy_trio.workflows.host import StartRequest
 from wippy_trio.workflows.temporal_client import TemporalClient
 from wippy_trio.workflows.temporal_convert import SOURCE, error_of, to_headers, to_payload, to_payloads, value_of
@@ -87,7 +87,9 @@ def _conflict(request: StartRequest) -> str:
 def _fill(message: Any, request: StartRequest, client: TemporalClient, conflict: str) -> None:
     """The fields that both ways of starting have in common."""
     options = request.options
-    message.namespace = options.namespace or client.namespace
+    if options.namespace not in {"", client.namespace}:
+        raise InvalidError(f"temporal.workflow.namespace: this client's namespace is {client.namespace}")
+    message.namespace = client.namespace
     message.workflow_id = request.workflow_id
     if options.task_queue:
         message.task_queue.name = options.task_queue

@@ -76,7 +76,7 @@ async def test_what_becomes_of_a_running_one(options, named, policy) -> None:
 async def test_every_option_reaches_the_server() -> None:
     options = {
         "task_queue": "other",
-        "namespace": "elsewhere",
+        "namespace": "ns",
         "execution_timeout": "24h",
         "run_timeout": 1500,
         "task_timeout": "30s",
@@ -95,7 +95,7 @@ async def test_every_option_reaches_the_server() -> None:
     await start(client, request(options), "app:w", "q")  # type: ignore[arg-type]
     sent = client.asked[0][1]
     assert isinstance(sent, StartWorkflowExecutionRequest)
-    assert (sent.namespace, sent.task_queue.name, sent.workflow_type.name) == ("elsewhere", "other", "app:w")
+    assert (sent.namespace, sent.task_queue.name, sent.workflow_type.name) == ("ns", "other", "app:w")
     assert sent.workflow_execution_timeout.seconds == 86400
     assert sent.workflow_run_timeout.ToMilliseconds() == 1500
     assert (sent.workflow_task_timeout.seconds, sent.workflow_start_delay.seconds) == (30, 300)
@@ -108,6 +108,11 @@ async def test_every_option_reaches_the_server() -> None:
     assert (sent.priority.priority_key, sent.versioning_override.auto_upgrade) == (2, True)
     assert sent.input.payloads[0].data == b'{"a":1}'
     assert sent.header.fields["wippy-context"].data == b'{"k":"v"}'
+
+
+async def test_another_namespace_is_another_client() -> None:
+    with pytest.raises(InvalidError, match="this client's namespace is ns"):
+        await start(FakeClient(), request({"namespace": "elsewhere"}), "app:w", "q")  # type: ignore[arg-type]
 
 
 async def test_messages_of_a_start() -> None:
