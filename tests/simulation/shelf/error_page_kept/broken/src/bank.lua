@@ -1,0 +1,3 @@
+return function()
+    return { status = 200, body = "1.0842" }
+end

@@ -1,0 +1,5 @@
+local settings = require("settings")
+
+return function()
+    return settings.load()
+end

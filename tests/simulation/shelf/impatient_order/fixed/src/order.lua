@@ -1,0 +1,9 @@
+local http_client = require("http_client")
+
+return function(name)
+    local answer, err = http_client.post("http://one.example.com/orders", { body = name, timeout = "10s" })
+    if err then
+        return nil, err -- somebody has to look; ordering again is not safe
+    end
+    return answer.status_code == 201
+end

@@ -1,0 +1,3 @@
+return function(request)
+    return { status = 200, body = "<" .. request.body .. ">" }
+end

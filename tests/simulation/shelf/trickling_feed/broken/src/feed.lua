@@ -1,0 +1,3 @@
+return function()
+    return { status = 200, body = string.rep("news ", 400) }
+end

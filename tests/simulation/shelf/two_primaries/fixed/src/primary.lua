@@ -1,0 +1,3 @@
+return function()
+    return { status = 200, body = "the primary is alive" }
+end
