@@ -204,41 +204,6 @@ local function subscribe(a, topic, message)
   return sub
 end
 
--- New code is to run: all that the old has not received is pending again, each topic's in its order, and what was handed
--- to a task that has not run since comes first. (Whose a plain value was that was handed so is not known any more.)
-function K.unsubscribe_all(a)
-  local pending, topics, old = {}, {}, a.pending or {}
-  for i = a.rh, a.rt do
-    local ch, v = K.handed(a.rx[i], a.ry[i])
-    local sub = ch and ch.topic and a.topics[ch.topic]
-    if sub and sub.channel == ch and a.alive[a.rq[i]] then
-      pending[#pending + 1] = K.is_object(v) == "Message" and { v[1], v[2], v[3], v[4] } or { ch.topic, "", 1, v }
-      if ch.mailbox then a.depth = a.depth + 1 end
-    end
-  end
-  for topic in next, a.topics do topics[#topics + 1] = topic end
-  sort(topics)
-  for i = 1, #topics do
-    local topic = topics[i]
-    local ch = a.topics[topic].channel
-    for at = ch.bh, ch.bt do
-      local v, from = ch.buf[at], ch.froms and ch.froms[at]
-      local m
-      if K.is_object(v) == "Message" then
-        m = { v[1], v[2], v[3], v[4] }
-      elseif type(from) == "table" then
-        m = { topic, from[1], from[2], v }
-      else
-        m = { topic, from or "", 1, v }
-      end
-      pending[#pending + 1] = m
-    end
-  end
-  for i = 1, #old do pending[#pending + 1] = old[i] end
-  a.pending = pending[1] and pending or nil
-  a.topics, a.inbox = {}, nil
-end
-
 function K.inbox()
   local a = current()
   local sub = a.topics[INBOX]

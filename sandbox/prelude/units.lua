@@ -2,7 +2,7 @@
 local K = ...
 local type, error, setmetatable, next, rawget, rawset, load = type, error, setmetatable, next, rawget, rawset, load
 local rawmeta = debug.getmetatable
-local rawpairs, unpack = pairs, table.unpack
+local rawpairs, unpack, sort = pairs, table.unpack, table.sort
 local units = {} -- unit id -> {chunk, globals, imports, name}; whoever runs one holds the record, not the id
 local modules = {} -- module name -> frozen table
 local base -- globals of every unit
@@ -120,12 +120,47 @@ function K.load_method(a, u, method)
   return f
 end
 
+-- New code is to run: all that the old has not received is pending again, each topic's in its order, and what was handed
+-- to a task that has not run since comes first. (Whose a plain value was that was handed so is not known any more.)
+local function unsubscribe_all(a)
+  local pending, topics, old = {}, {}, a.pending or {}
+  for i = a.rh, a.rt do
+    local ch, v = K.handed(a.rx[i], a.ry[i])
+    local sub = ch and ch.topic and a.topics[ch.topic]
+    if sub and sub.channel == ch and a.alive[a.rq[i]] then
+      pending[#pending + 1] = K.is_object(v) == "Message" and { v[1], v[2], v[3], v[4] } or { ch.topic, "", 1, v }
+      if ch.mailbox then a.depth = a.depth + 1 end
+    end
+  end
+  for topic in next, a.topics do topics[#topics + 1] = topic end
+  sort(topics)
+  for i = 1, #topics do
+    local topic = topics[i]
+    local ch = a.topics[topic].channel
+    for at = ch.bh, ch.bt do
+      local v, from = ch.buf[at], ch.froms and ch.froms[at]
+      local m
+      if K.is_object(v) == "Message" then
+        m = { v[1], v[2], v[3], v[4] }
+      elseif type(from) == "table" then
+        m = { topic, from[1], from[2], v }
+      else
+        m = { topic, from or "", 1, v }
+      end
+      pending[#pending + 1] = m
+    end
+  end
+  for i = 1, #old do pending[#pending + 1] = old[i] end
+  a.pending = pending[1] and pending or nil
+  a.topics, a.inbox = {}, nil
+end
+
 -- Replaces the code of an actor: same PID, mailbox and relations, new environment (process.upgrade). Of the old code
 -- nothing runs any more; where it is the running task that asks, it has to park.
 function K.upgrade_actor(a, unit, method, args)
   local u = K.unit(unit)
   if a.calls then K.end_calls(a) end
-  K.unsubscribe_all(a)
+  unsubscribe_all(a)
   K.drop_outdated(a) -- the code that it gets now is the newest there is
   a.waiting, a.sources, a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, {}, {}, 1, 0
   a.alive, a.state, a.libs, a.tasks, a.commands, a.cpu, a.busy = {}, {}, {}, 0, 0, 0.0, nil
