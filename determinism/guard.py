@@ -16,38 +16,42 @@ from typing import Any, Final, Self
 
 __all__ = ["RealIoError", "no_real_io"]
 
-_FORBIDDEN: Final = frozenset({
-    "_thread.start_joinable_thread",
-    "_thread.start_new_thread",
-    "os.exec",
-    "os.fork",
-    "os.forkpty",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.system",
-    "pty.spawn",
-    "socket.bind",
-    "socket.connect",
-    "socket.getaddrinfo",
-    "socket.gethostbyaddr",
-    "socket.gethostbyname",
-    "socket.sendmsg",
-    "socket.sendto",
-    "sqlite3.connect",
-    "subprocess.Popen",
-    "time.sleep",
-})
-_CHANGES_PATH: Final = frozenset({
-    "os.chmod",
-    "os.chown",
-    "os.link",
-    "os.mkdir",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.symlink",
-    "os.truncate",
-})
+_FORBIDDEN: Final = frozenset(
+    {
+        "_thread.start_joinable_thread",
+        "_thread.start_new_thread",
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.system",
+        "pty.spawn",
+        "socket.bind",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.gethostbyaddr",
+        "socket.gethostbyname",
+        "socket.sendmsg",
+        "socket.sendto",
+        "sqlite3.connect",
+        "subprocess.Popen",
+        "time.sleep",
+    }
+)
+_CHANGES_PATH: Final = frozenset(
+    {
+        "os.chmod",
+        "os.chown",
+        "os.link",
+        "os.mkdir",
+        "os.remove",
+        "os.rename",
+        "os.rmdir",
+        "os.symlink",
+        "os.truncate",
+    }
+)
 _WATCHED: Final = _FORBIDDEN | _CHANGES_PATH | {"open"}
 _O_ACCMODE: Final = 0o3
 #: What Python itself writes when it imports something for the first time.

@@ -323,9 +323,7 @@ async def _explored(pragmas: str, seeds: range) -> set[tuple[bool, object]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "pragmas", ["PRAGMA synchronous=FULL", "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA"]
-)
+@pytest.mark.parametrize("pragmas", ["PRAGMA synchronous=FULL", "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA"])
 async def test_a_death_in_a_commit_leaves_the_old_or_the_new(pragmas, autojump_clock) -> None:
     seen = await _explored(pragmas, range(6))
     assert seen <= {(False, Accounts.OLD), (False, Accounts.NEW), (True, Accounts.NEW)}
