@@ -73,6 +73,7 @@ class Vm:
         memory_bytes: limit of the VM's heap.
         simulated: names of the immediate operations before which another actor may go first, in a simulated world;
             None in a live node. There `take_ready` and `run_one` stand in for `run`.
+        lines: tell the host, after the arguments of an immediate operation, the Lua line that it comes from.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Vm:
         random: Callable[[], float],
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         simulated: Iterable[str] | None = None,
+        lines: bool = False,
     ) -> None:
         self._lua = LuaRuntime(
             encoding=None,
@@ -97,6 +99,8 @@ class Vm:
         for name in _FILES:
             _once(_prelude(name), partial(load, name.encode()))
         kernel[b"seal"]()
+        if lines:
+            kernel[b"tell_lines"]()
         if simulated is not None:
             kernel[b"simulate"](" ".join(simulated).encode())
         self.run: Callable[[], Any] = kernel[b"run"]

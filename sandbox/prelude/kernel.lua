@@ -339,6 +339,10 @@ function K.simulate(names)
   K.send_one = K.send_local
 end
 
+-- Tells the host the line that an operation comes from; before any module is loaded.
+local lines = false
+function K.tell_lines() lines = true end
+
 local ops = K.ops -- name -> index, filled by Python
 
 local function op_index(name)
@@ -359,6 +363,12 @@ function sys.immediate(name)
       charge_host_call()
       if not A.pid then K.make_known(A) end
       return results(host(op, A.id, K.encode(...)))
+    end
+  end
+  if lines then
+    return function(...)
+      charge_host_call()
+      return results(host(op, A.id, K.encode(...), K.where(2)))
     end
   end
   return function(...)
