@@ -58,6 +58,9 @@ class Embedded:
         self.history = history
         self.definitions = definitions
         self.settings = settings
+        history.on_failed = lambda problem: runtime.log.error(
+            "workflows stop: nothing more is written to their history; start the node again", error=str(problem)
+        )
         self.runs: dict[str, LiveRun] = {}
         self.open: dict[str, str] = {}
         self.driver = Driver(runtime, history, definitions, settings, self)
@@ -181,8 +184,10 @@ class Embedded:
             await self.history.post(run_id, wire.encode(event), self.runtime.environment.clock.wall_ns())
             mine = self.runs.get(run_id)
             if mine is not None and not mine.waits_to_start and mine.stuck is None:  # it has become able meanwhile
-                mine.caught_up = trio.Event()
-                self.soon(self.collect)
+                try:
+                    await self.collect()
+                except LuaError as problem:
+                    self.runtime.log.error("the history of workflows does not answer", error=str(problem))
             return
         if not outside and not run.caught_up.is_set():  # what was left for it comes first
             await run.caught_up.wait()

@@ -6,7 +6,7 @@ is one transaction: when it returns, its records are durable. Effects come after
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -201,6 +201,9 @@ class History(Protocol):
         UnavailableError: it could not be written. After a failed write nothing more is written (`failed` says why):
             what is in memory is ahead of the record, and only a restart makes sure of it.
     """
+
+    #: Called once, at once, when nothing is written any more.
+    on_failed: Callable[[LuaError], None]
 
     @property
     def failed(self) -> LuaError | None:

@@ -9,7 +9,7 @@ then. Times are the server's. Source: ours (issue 6; docs/decisions/0007-postgre
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -107,6 +107,7 @@ class PostgresHistory:
         self._line: deque[_Waiting] = deque()
         self._busy = self._closed = False
         self._failed: LuaError | None = None
+        self.on_failed: Callable[[LuaError], None] = lambda _: None
         #: Transactions that were committed, for whoever measures.
         self.commits_count = 0
 
@@ -161,7 +162,7 @@ class PostgresHistory:
         try:
             await self._node.renew(max(1.0, (until_ns - now_ns) / 1e9))
         except ConflictError as lost:
-            self._failed = lost
+            self._fail(lost)
             raise
 
     async def claim(self, now_ns: int, limit: int) -> list[Claimed]:
@@ -172,16 +173,14 @@ class PostgresHistory:
         async with Lent(self._pool) as connection:
             await connection.run("BEGIN")
             await self._node.hold(connection)
-            infos = [
-                _info(row) for row in (await connection.run(_CLAIM, [self._node.number, limit], keep=True))[0].rows
-            ]
+            claimed = (await connection.run(_CLAIM, [self._node.number, limit], keep=True))[0].rows
+            infos = sorted(map(_info, claimed), key=lambda info: (info.started_ns, info.run_id))
             text = f"SELECT run_id, {_PENDING} FROM wippy_pending WHERE run_id = ANY ($1::text[]) ORDER BY run_id, seq"
             rows = (await connection.run(text, [array(info.run_id for info in infos)], keep=True))[0].rows
             await connection.run("COMMIT")
         waits: dict[str, list[Pending]] = {info.run_id: [] for info in infos}
         for run_id, *rest in rows:
-            waits[str(run_id)].append(_pending(rest))
-        infos.sort(key=lambda info: (info.started_ns, info.run_id))
+            waits[str(run_id)].append(Pending(*_any(rest)))
         return [Claimed(info, waits[info.run_id]) for info in infos]
 
     # writing: whoever comes while a transaction is under way shares the next one ------------------------------------
@@ -190,6 +189,11 @@ class PostgresHistory:
             raise UnavailableError("the history of workflows is closed")
         if self._failed is not None:
             raise self._failed
+
+    def _fail(self, problem: LuaError) -> None:
+        if self._failed is None:
+            self._failed = problem
+            self.on_failed(problem)
 
     async def _write(self, job: Job) -> None:
         self._check_writable()
@@ -220,7 +224,7 @@ class PostgresHistory:
             self.commits_count += 1
         except LuaError as problem:
             taken_over = isinstance(problem, ConflictError) and not problem.details
-            self._failed = self._failed or (problem if taken_over else _unwritten(problem))
+            self._fail(problem if taken_over else _unwritten(problem))
             for waiting in batch:
                 waiting.error = self._failed
         finally:
@@ -324,7 +328,7 @@ class PostgresHistory:
     async def pending(self, run_id: str) -> list[Pending]:
         """See `History.pending`."""
         rows = await self._rows(f"SELECT {_PENDING} FROM wippy_pending WHERE run_id = $1 ORDER BY seq", [run_id])
-        return [_pending(row) for row in rows]
+        return [Pending(*_any(row)) for row in rows]
 
     async def posted(self, limit: int) -> list[Posted]:
         """See `History.posted`."""
@@ -347,10 +351,8 @@ class PostgresHistory:
             where.append(f"started_ns < ${len(values)}")
         values.append(query.limit)
         text = f"SELECT {COLUMNS} FROM wippy_runs WHERE {' AND '.join(where)}"
-        return [
-            _info(row)
-            for row in await self._rows(f"{text} ORDER BY started_ns DESC, run_id DESC LIMIT ${len(values)}", values)
-        ]
+        text = f"{text} ORDER BY started_ns DESC, run_id DESC LIMIT ${len(values)}"
+        return [_info(row) for row in await self._rows(text, values)]
 
     async def _rows(self, text: str, params: Sequence[SqlValue]) -> tuple[tuple[SqlValue, ...], ...]:
         if self._closed:
@@ -383,12 +385,12 @@ def _unwritten(problem: LuaError) -> UnavailableError:
     return UnavailableError(f"the history of workflows cannot be written: {problem}", retryable=False)
 
 
+def _any(row: Sequence[Any]) -> Sequence[Any]:
+    return row
+
+
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
-
-
-def _pending(row: Sequence[Any]) -> Pending:
-    return Pending(*row)
 
 
 def _info(row: Sequence[Any]) -> RunInfo:

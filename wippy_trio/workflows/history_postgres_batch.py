@@ -155,7 +155,7 @@ class _Run:
     status: str
     owner: int | None
     more: int = 0
-    bytes: int = 0
+    size_bytes: int = 0
     memo: bytes | None = None
     search: bytes | None = None
     closing: Closing | None = None
@@ -263,7 +263,7 @@ class Batch:
         self._records += [(run_id, at + more, one.at_ns, one.data) for more, one in enumerate(change.records, 1)]
         run.length += len(change.records)
         run.more += len(change.records)
-        run.bytes += sum(len(record.data) for record in change.records)
+        run.size_bytes += sum(len(record.data) for record in change.records)
         run.memo = run.memo if change.memo is None else change.memo
         run.search = run.search if change.search is None else change.search
         self._taken += change.taken
@@ -342,7 +342,7 @@ def _closing(value: Callable[[Closing], SqlValue]) -> Callable[[tuple[str, _Run]
 _RUN_COLUMNS: tuple[Callable[[tuple[str, _Run]], SqlValue], ...] = (
     lambda item: item[0],
     lambda item: item[1].more,
-    lambda item: item[1].bytes,
+    lambda item: item[1].size_bytes,
     lambda item: item[1].memo,
     lambda item: item[1].search,
     _closing(lambda closing: str(closing.status)),

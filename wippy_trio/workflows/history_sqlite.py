@@ -50,6 +50,7 @@ class SqliteHistory:
         self._closed = False
         self._using = trio.Lock()
         self._failed: LuaError | None = None
+        self.on_failed: Callable[[LuaError], None] = lambda _: None
         #: Transactions that were committed, for whoever measures.
         self.commits_count = 0
 
@@ -123,6 +124,7 @@ class SqliteHistory:
                     job.error = self._failed
         except LuaError as problem:
             self._failed = problem
+            self.on_failed(problem)
             for job in batch:
                 job.error = problem
         finally:

@@ -124,10 +124,10 @@ class LiveRun:
         #: Why its code cannot be run at present.
         self.stuck: LuaError | None = None
         self.closed = trio.Event()
-        #: Set when no message may be left for it in the history that came before whatever comes next; and the numbers of
-        #: those that it was told, until they are gone there.
+        #: Set when no message is left for it in the history that came before whatever comes next.
         self.caught_up = trio.Event()
         self.caught_up.set()
+        #: Numbers of those messages that it was told, until they are gone from the history.
         self.heard: set[int] = set()
         #: Activities that run for it here, by number.
         self.scopes: dict[int, trio.CancelScope] = {}
