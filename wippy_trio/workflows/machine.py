@@ -71,6 +71,7 @@ class WorkflowMachine:
         exposed: what the code has put up for queries.
         versions, recorded: versions of changes that are known, and those that are in the record.
         draws: the run's randomness.
+        line: of the code, of the operation that is answered at once.
         updates: state of updates that are not answered: `pending` or `accepted`, by id.
     """
 
@@ -88,6 +89,7 @@ class WorkflowMachine:
         self.draws = RunEntropy(b"")
         self.waits: dict[int, Wait] = {}
         self.seq = 0
+        self.line = ""
         self.commands: list[Command] = []
         self.runtime: Runtime = shard.runtime
         self.entry = EntryId("", "")

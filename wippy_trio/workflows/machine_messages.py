@@ -142,7 +142,7 @@ def version(machine: WorkflowMachine, change_id: str, lowest: int, highest: int)
         known = lowest
     elif change_id not in machine.recorded:
         known = highest if known is None else known
-        machine.add(RecordVersion(change_id, known))
+        machine.add(RecordVersion(change_id, known, line=machine.line))
     assert known is not None
     machine.versions[change_id] = known
     machine.recorded.add(change_id)
@@ -156,7 +156,7 @@ def version(machine: WorkflowMachine, change_id: str, lowest: int, highest: int)
 
 def attrs(machine: WorkflowMachine, search: Any, memo: Any) -> bool:
     """`workflow.attrs`."""
-    machine.add(UpsertAttributes(_map(search), _map(memo)))
+    machine.add(UpsertAttributes(_map(search), _map(memo), line=machine.line))
     return True
 
 

@@ -73,7 +73,7 @@ class MachineShard(Shard):
     running: WorkflowMachine | None = None
 
     def _new_vm(self) -> Vm:
-        vm = Vm(self._host, self._random, self._memory_bytes)
+        vm = Vm(self._host, self._random, self._memory_bytes, lines=True)
         self._units.clear()
         self._modules.clear()
         for name in self.engine.always:
@@ -166,6 +166,7 @@ class MachineShard(Shard):
                 if result is LATER:
                     return 3, args[0], op
             else:
+                machine.line = as_text(args[1])
                 result = now(*values)
             return 0, pack_result(result)
         except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
