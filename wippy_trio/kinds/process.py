@@ -10,6 +10,7 @@ import trio
 from wippy_trio.actors.host import HostLimits, Process, ProcessHost, SpawnOptions
 from wippy_trio.actors.identity import service_frame
 from wippy_trio.actors.restart import Lifecycle
+from wippy_trio.actors.supervisor import Supervisor
 from wippy_trio.actors.terminal import TerminalHost
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError, LuaError
@@ -117,8 +118,23 @@ def adopt_host(old: Entry, new: Entry, runtime: Runtime) -> bool:
     return True
 
 
+def adopt_service(old: Entry, new: Entry, runtime: Runtime) -> bool:
+    """A running service goes on as it is; what is new counts from its next start (spec sup.lifecycle_update)."""
+    del new
+    supervisor = runtime.extras.get("supervisor")
+    service = supervisor.get(old.id) if isinstance(supervisor, Supervisor) else None
+    return service is not None and service.desired == "running"
+
+
 KINDS = (
     Kind("process.host", open_host, service=True, adopt=adopt_host),
     Kind("terminal.host", open_terminal, service=True),
-    Kind("process.service", open_service, references=("process", "host"), check=check_service, service=True),
+    Kind(
+        "process.service",
+        open_service,
+        references=("process", "host"),
+        check=check_service,
+        service=True,
+        adopt=adopt_service,
+    ),
 )

@@ -146,3 +146,21 @@ async def test_a_host_that_does_not_run_is_made_anew(app: OpenApp) -> None:
         await running.registry.apply([Change.update(changed)])
         await running.supervisor.start(id_)
         assert running.runtime.resources.get("app:host", ProcessHost).limits.max_processes == 1
+
+
+async def test_an_updated_service_goes_on_and_starts_anew_with_what_is_new(app: OpenApp) -> None:
+    async with app(SERVICE.replace("WHAT", "stay")) as running:
+        id_ = EntryId("app", "service")
+        host = running.runtime.resources.get("app:host", ProcessHost)
+        [before] = host.processes
+        old = running.registry.get(id_)
+        assert old is not None
+        update = Change.update(attrs.evolve(old, data={**old.data, "input": ["leave"]}))
+        await running.registry.apply([update])
+        assert list(host.processes) == [before]
+        await running.supervisor.stop(id_)
+        await running.supervisor.start(id_)
+        await trio.sleep(1)
+        service = running.supervisor.get(id_)
+        assert service is not None
+        assert str(service.state) == "exited", "the new input makes it leave at once"
