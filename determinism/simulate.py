@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import trio
 
+from determinism.explore import Footprints
 from determinism.faults import observer
 from determinism.schedule import JumpClock, run_simulated
 from determinism.seams import Crew
-from determinism.strategies import Strategy
+from determinism.strategies import Strategy, owner_of
 from determinism.trace import Trace
 
 T = TypeVar("T")
@@ -64,6 +65,10 @@ class Simulation:
         self.exempt: Collection[str] = frozenset()
         #: The names chosen where there was a choice; kept only on demand.
         self.schedule: list[str] | None = None
+        #: Kept by explorations: the state a life is in.
+        self.footprints: Footprints | None = None
+        self._touched: list[str] = []
+        self._name = self._owner = ""
         self._names: list[str] = []
         self._ready: list[tuple[trio.lowlevel.Task, int]] = []
         self._seen: set[trio.lowlevel.Task] = set()
@@ -86,6 +91,8 @@ class Simulation:
     def record(self, actor: str, what: str, about: str = "", data: bytes = b"") -> None:
         """See `seams.World`."""
         self.trace.record(self.now_ns(), actor, what, about, data)
+        if self.footprints is not None:
+            self._touched.append(_object_of(actor, what, about))
 
     def is_exempt(self, actor: str) -> bool:
         """See `seams.World`."""
@@ -129,6 +136,9 @@ class Simulation:
     def _choose(self, tasks: list[trio.lowlevel.Task]) -> int:
         names, ready = self._names, self._ready
         self.steps += 1
+        if self.footprints is not None:
+            self.footprints.step(self._name, self._owner, self._touched)
+            self._touched.clear()
         if self.before_step is not None:
             self.before_step()
         if self.steps % _STEPS_PER_LOOK == 0 and not self.stopped:
@@ -139,6 +149,11 @@ class Simulation:
             self.choices += 1
             if self.schedule is not None:
                 self.schedule.append(names[position])
+        if self.footprints is not None:
+            # What holds an actor parks and goes; it commutes with all that the actor does.
+            name = self._name = names[position]
+            self._owner = name if name.endswith(" life") else owner_of(name)
+            self._touched.append(_object_of(names[position], "task", ""))
         del names[position]
         task, number = ready.pop(position)
         if number:
@@ -170,3 +185,23 @@ class Simulation:
         """See `schedule.Scheduler`."""
         if not self.stopped:
             self._stop("late")
+
+
+def _object_of(actor: str, what: str, about: str) -> str:
+    """The object that an event touches, coarsely: events that touch no object in common may come in either order."""
+    if what == "sent":
+        return f"mailbox {about.rpartition(' to ')[2].rpartition('|')[2]}"
+    if what in {"message", "event", "answer", "begin"}:
+        return f"mailbox {actor.rpartition('|')[2]}}}"
+    if what == "call":
+        return f"module {about.partition('.')[0]}"
+    if what == "task":  # what serves an operation, or holds an actor, or is the runtime's own
+        operation = actor.partition(" ")[2]
+        if not operation:
+            return f"actor {actor}" if "|" in actor else "runtime"
+        if operation == "life" or operation.startswith("time."):
+            return f"task {actor}"
+        return f"module {operation.partition('.')[0]}"
+    if what in {"step", "issue"}:
+        return f"actor {actor}"
+    return "runtime"

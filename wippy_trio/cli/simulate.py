@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -30,6 +30,8 @@ __all__ = ["SimRequest", "report_data", "simulate_app"]
 
 _TELL_EVERY_S = 0.5
 _STACK_LINES = 12
+#: Lives of one exploration, unless its time limit comes first.
+_MOST_ORDERS = 1_000_000
 
 
 @attrs.frozen(slots=True)
@@ -69,10 +71,11 @@ def campaign_of(request: SimRequest) -> Campaign:
         raise ConfigError(f"--time-limit: {problem}", hint="durations look like 500ms, 30s or 2m") from None
     if request.seed is not None and request.seeds is not None:
         raise ConfigError("--seeds and --seed exclude one another", hint="--seeds 50 is seeds 0 to 49; --seed 7 is one")
-    count = DEFAULT_SEEDS if request.seeds is None else request.seeds
+    default = _MOST_ORDERS if request.strategy == "dfs" else DEFAULT_SEEDS
+    count = default if request.seeds is None else request.seeds
     if count < 1:
         raise ConfigError("--seeds: at least 1")
-    seeds = tuple(range(count)) if request.seed is None else (request.seed,)
+    seeds: Sequence[int] = range(count) if request.seed is None else (request.seed,)
     jobs = request.jobs if request.jobs is not None else core_count()
     if jobs < 1:
         raise ConfigError("--jobs: at least 1")
@@ -158,7 +161,9 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _command(finding: Finding, campaign: Campaign, request: SimRequest) -> str:
+def _command(finding: Finding, record: str, campaign: Campaign, request: SimRequest) -> str:
+    if campaign.strategy == "dfs":  # an order is no seed
+        return f"python -m wippy_trio replay {record}"
     words = ["python -m wippy_trio replay", f"--seed {finding.seed}", f"--scenario '{finding.scenario}'"]
     if campaign.strategy != "swarm":
         words.append(f"--strategy {campaign.strategy}")
@@ -180,7 +185,7 @@ def _print_finding(finding: Finding, record: str, campaign: Campaign, request: S
         few = finding.shrunk
         click.echo(f"        shrunk to {len(few.strikes)} faults and {len(few.made)} preemptions, {few.steps} steps:")
         click.echo(f"        python -m wippy_trio replay {record}")
-    click.echo(f"        again: {_command(finding, campaign, request)}")
+    click.echo(f"        again: {_command(finding, record, campaign, request)}")
 
 
 def _print_summary(report: Report, campaign: Campaign) -> None:
@@ -192,6 +197,8 @@ def _print_summary(report: Report, campaign: Campaign) -> None:
     missing = sorted(set(report.scenarios) - {name.rpartition("/")[0] for name in report.hashes})
     for scenario in missing:
         click.echo(f"inconclusive  {scenario}: no life before the time limit")
+    for scenario, coverage in report.coverage.items():
+        click.echo(f"{scenario}: {coverage.text()}")
     if report.cut_off:
         click.echo(f"the time limit of {campaign.time_limit_s:g} s cut the campaign off after {lives} lives")
 
@@ -208,6 +215,15 @@ def report_data(report: Report, records: Mapping[tuple[str, int], str]) -> dict[
             {"scenario": scenario, "seed": seed, "why": why} for scenario, seed, why in report.inconclusive
         ],
         "cut_off": report.cut_off,
+        "coverage": {
+            scenario: {
+                "lives": coverage.lives,
+                "redundant": coverage.redundant,
+                "bound": coverage.bound,
+                "exhausted": coverage.exhausted,
+            }
+            for scenario, coverage in report.coverage.items()
+        },
         "distinct_schedules": report.distinct,
         "pairs": len(report.pairs),
         "steps": report.steps,

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import attrs
 
+from determinism.explore import Coverage, Deviations, Order, explore
 from determinism.faults import BUGGIFY, FAULTS
 from determinism.jobs import each_in_processes, enter_folder
 from determinism.seams import Strike
@@ -21,7 +22,7 @@ from wippy_trio.simulation.loading import load_simulated_app
 from wippy_trio.simulation.scenarios import BOOT
 from wippy_trio.simulation.world import Failure, Life, LifeSpec, SimulatedApp, live
 
-__all__ = ["Campaign", "Finding", "Progress", "Report", "app_of", "length_of", "run_campaign", "spec_of"]
+__all__ = ["Campaign", "Finding", "Progress", "Report", "app_of", "profile_of", "run_campaign", "spec_of"]
 
 #: Seeds of a scenario in one piece of work.
 BATCH_COUNT = 20
@@ -52,7 +53,7 @@ class Campaign:
 
     path: str = "."
     scenario: str = ""
-    seeds: tuple[int, ...] = tuple(range(DEFAULT_SEEDS))
+    seeds: Sequence[int] = range(DEFAULT_SEEDS)
     strategy: str = "swarm"
     kinds: frozenset[str] = frozenset((*FAULTS, BUGGIFY.name))
     jobs: int = 1
@@ -97,6 +98,10 @@ class Report:
     pairs: set[tuple[str, str]] = attrs.field(factory=set)
     elapsed_s: float = 0.0
     cut_off: bool = False
+    #: What explorations covered, by scenario.
+    coverage: dict[str, Coverage] = attrs.field(factory=dict)
+    #: The number of the last life, by scenario.
+    numbers: dict[str, int] = attrs.field(factory=dict)
 
     @property
     def distinct(self) -> int:
@@ -120,23 +125,26 @@ def app_of(path: str, scenario: str, overrides: tuple[str, ...], settings: tuple
     return load_simulated_app(path, scenario=scenario, overrides=overrides, settings=settings)
 
 
-_lengths: dict[tuple[int, str], int] = {}
+_profiles: dict[tuple[int, str], tuple[int, Mapping[str, int]]] = {}
 
 
-def length_of(app: SimulatedApp, scenario: str) -> int:
-    """How many choices a scenario has, in the life that nothing disturbs: the same number for every seed."""
+def profile_of(app: SimulatedApp, scenario: str) -> tuple[int, Mapping[str, int]]:
+    """Of the life that nothing disturbs: how many choices it has, and how often each kind of fault is asked for.
+
+    It is the same for every seed, so that a seed means the same life in every campaign.
+    """
     key = id(app), scenario
-    if key not in _lengths:
-        bounds = Bounds(steps=100_000, real_s=10.0)
-        _lengths[key] = max(live(app, LifeSpec(scenario, 0, "fifo", bounds=bounds)).choices, 10)
-    return _lengths[key]
+    if key not in _profiles:
+        calm = live(app, LifeSpec(scenario, 0, "fifo", bounds=Bounds(steps=100_000, real_s=10.0)))
+        _profiles[key] = max(calm.choices, 10), calm.asked
+    return _profiles[key]
 
 
 def spec_of(app: SimulatedApp, campaign: Campaign, scenario: str, seed: int) -> LifeSpec:
     """The life of one seed in a campaign."""
-    length = length_of(app, scenario) if campaign.strategy in {"swarm", "pct", "starve"} else 0
+    length, asked = profile_of(app, scenario)
     bounds = Bounds(real_s=campaign.time_limit_s)
-    return LifeSpec(scenario, seed, campaign.strategy, campaign.kinds, length=length, bounds=bounds)
+    return LifeSpec(scenario, seed, campaign.strategy, campaign.kinds, length=length, asked=asked, bounds=bounds)
 
 
 def _batch(campaign: Campaign, scenario: str, seeds: Sequence[int]) -> list[Life]:
@@ -183,7 +191,8 @@ def run_campaign(campaign: Campaign, tell: Callable[[Progress], None] = _silent)
 
     def take(lives: Sequence[Life]) -> None:
         for life in lives:
-            _count(report, life)
+            number = report.numbers[life.spec.scenario] = report.numbers.get(life.spec.scenario, -1) + 1
+            _count(report, life, number if campaign.strategy == "dfs" else life.spec.seed)
             if life.failure is not None:
                 report.failed[life.spec.scenario] = report.failed.get(life.spec.scenario, 0) + 1
                 key = life.spec.scenario, *life.failure.same_as
@@ -196,7 +205,12 @@ def run_campaign(campaign: Campaign, tell: Callable[[Progress], None] = _silent)
         return not (campaign.stop_at_first and scenario in report.failed)
 
     batches = _batches(campaign, scenarios, wanted)
-    if campaign.jobs <= 1:
+    if campaign.strategy == "dfs":
+        enter_folder(campaign.path)
+        for scenario in scenarios:
+            lives, report.coverage[scenario] = _explore(campaign, scenario)
+            take(lives)
+    elif campaign.jobs <= 1:
         for scenario, seeds in batches:
             if out_of_time():
                 report.cut_off = True
@@ -221,14 +235,40 @@ def _batches(
                 yield scenario, campaign.seeds[at : at + BATCH_COUNT]
 
 
-def _count(report: Report, life: Life) -> None:
+def _explore(campaign: Campaign, scenario: str) -> tuple[list[Life], Coverage]:
+    """All orders of one scenario without faults, as far as time and `--seeds` allow; seeds count the lives here."""
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
+    app = app_of(campaign.path, campaign.scenario, campaign.overrides, campaign.settings)
+    bounds = Bounds(real_s=campaign.time_limit_s)
+    lives: list[Life] = []
+    coverage = Coverage()
+
+    def run(order: Order) -> Deviations:
+        # One world for all orders: seed 0 draws what is drawn; the number of the life stands in for the seed.
+        life = live(app, LifeSpec(scenario, 0, "dfs", order=order, bounds=bounds))
+        assert life.deviations is not None
+        found, life.deviations = life.deviations, None
+        lives.append(life)
+        return found
+
+    def out_of_time() -> bool:
+        return clock.monotonic_s() - began_s > campaign.time_limit_s
+
+    for _ in explore(run, coverage, len(campaign.seeds), out_of_time):
+        if campaign.stop_at_first and lives[-1].failure is not None:
+            break
+    return lives, coverage
+
+
+def _count(report: Report, life: Life, number: int) -> None:
     spec = life.spec
-    report.hashes[f"{spec.scenario}/{spec.seed}"] = life.trace_hash
+    report.hashes[f"{spec.scenario}/{number}"] = life.trace_hash
     report.virtual_s += life.virtual_s
     report.steps += life.steps
     report.pairs |= life.pairs
     if life.inconclusive:
-        report.inconclusive.append((spec.scenario, spec.seed, life.inconclusive))
+        report.inconclusive.append((spec.scenario, number, life.inconclusive))
 
 
 # shrinking ------------------------------------------------------------------------------------------------------

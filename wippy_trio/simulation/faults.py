@@ -5,7 +5,7 @@ Source: ours; after Groce et al., Swarm Testing (2012).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from determinism.faults import BUGGIFY, FAULTS, FaultPlan
 from determinism.seams import Entropy, Strike
@@ -15,29 +15,52 @@ __all__ = ["faults_for"]
 #: Of eight seeds so many have no faults at all: orders alone are searched there.
 _QUIET_EIGHTHS = 2
 _MOST_KINDS = 4
+_WRITES = frozenset({"disk_full", "disk_io_error"})
 
 
-def faults_for(entropy: Entropy, kinds: frozenset[str], on_strike: Callable[[Strike], None]) -> FaultPlan:
+def faults_for(
+    entropy: Entropy,
+    kinds: frozenset[str],
+    on_strike: Callable[[Strike], None],
+    asked: Mapping[str, int] | None = None,
+) -> FaultPlan:
     """The plan of one seed.
 
     Args:
         entropy: of the seed's faults.
         kinds: kinds that may strike.
         on_strike: told of each strike.
+        asked: how often each kind is asked for in the life that nothing disturbs, where that is known.
 
-    A quarter of the seeds have no faults; the others up to four kinds, each between a third as likely as the catalogue
-    says and thirty times as likely, so that short runs meet them too.
+    A quarter of the seeds have no faults; the others up to four kinds. Where it is known what is asked for, seven of
+    eight such seeds choose among that, each kind so likely that between a half and eight strikes are to be expected
+    (up to its budget), so that short lives meet faults and long ones are not full of them at their beginning.
+    Elsewhere each is between a third as likely as the catalogue says and thirty times as likely.
     """
     chooser = entropy.fork("swarm")
     pool = sorted(kinds - {BUGGIFY.name})
+    counts = _likely(asked or {}, pool) if chooser.below(8) else {}
+    if counts:
+        pool = [kind for kind in pool if kind in counts]
     chosen: list[str] = []
     if pool and chooser.below(8) >= _QUIET_EIGHTHS:
         for _ in range(1 + chooser.below(min(_MOST_KINDS, len(pool)))):
             chosen.append(pool.pop(chooser.below(len(pool))))
     if "lost_unsynced_write" in chosen and "host_kill" in pool:
         chosen.append("host_kill")  # without one nothing is lost
-    probabilities = {kind: min(FAULTS[kind].probability * 0.3 * 100 ** chooser.random(), 0.9) for kind in chosen}
+    probabilities = {}
+    for kind in chosen:
+        drawn = chooser.random()
+        usual = FAULTS[kind].probability * 0.3 * 100**drawn
+        probabilities[kind] = min(0.5 * 16**drawn / counts[kind] if kind in counts else usual, 0.9)
     if "buggify" in kinds and chooser.below(2):
         chosen.append(BUGGIFY.name)
         probabilities[BUGGIFY.name] = 0.05 + 0.4 * chooser.random()
     return FaultPlan(entropy, chosen, probabilities=probabilities, on_strike=on_strike)
+
+
+def _likely(asked: Mapping[str, int], pool: Collection[str]) -> dict[str, int]:
+    counts = {kind: count for kind, count in asked.items() if kind in pool and count > 0}
+    if "lost_unsynced_write" in pool and "host_kill" in counts and not _WRITES.isdisjoint(counts):
+        counts["lost_unsynced_write"] = 1  # asked for only when a host is killed
+    return counts

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from determinism.explore import Order
 from determinism.faults import BUGGIFY, FAULTS
 from determinism.seams import Disk, Strike
 from determinism.simulate import Bounds
@@ -37,6 +38,7 @@ def life_data(life: Life, project: str) -> dict[str, Any]:
         "kinds": sorted(spec.kinds),
         "strikes": [dataclasses.asdict(strike) for strike in life.strikes],
         "schedule": None if spec.schedule is None else {str(step): name for step, name in sorted(life.made.items())},
+        "order": None if spec.order is None else _order_data(spec.order),
         "steps": life.steps,
         "choices": life.choices,
         "virtual_s": life.virtual_s,
@@ -45,6 +47,15 @@ def life_data(life: Life, project: str) -> dict[str, Any]:
         if failure is None
         else {"kind": failure.kind, "message": failure.message, "stack": failure.stack},
     }
+
+
+def _order_data(order: Order) -> dict[str, Any]:
+    return {"positions": list(order.positions), "sleep": [[name, sorted(objects)] for name, objects in order.sleep]}
+
+
+def _order(data: Mapping[str, Any]) -> Order:
+    sleep = tuple((str(name), frozenset(map(str, objects))) for name, objects in data["sleep"])
+    return Order(tuple(map(int, data["positions"])), sleep)
 
 
 def record_path(life: Life, project: str) -> str:
@@ -77,7 +88,7 @@ def read_life(disk: Disk, path: str) -> tuple[str, LifeSpec, Mapping[str, Any]]:
         unknown = [strike.kind for strike in strikes if strike.kind not in {*FAULTS, BUGGIFY.name}]
         if unknown:
             raise ConfigError(f"{path}: unknown faults: {', '.join(unknown)}")
-        schedule = data["schedule"]
+        schedule, positions = data["schedule"], data.get("order")
         spec = LifeSpec(
             scenario=str(data["scenario"]),
             seed=int(data["seed"]),
@@ -85,6 +96,7 @@ def read_life(disk: Disk, path: str) -> tuple[str, LifeSpec, Mapping[str, Any]]:
             kinds=frozenset(data["kinds"]),
             strikes=strikes if schedule is not None else None,
             schedule=None if schedule is None else {int(step): str(name) for step, name in schedule.items()},
+            order=None if schedule is not None or positions is None else _order(positions),
             length=int(data["length"]),
             keep=True,
             bounds=Bounds(real_s=600.0),

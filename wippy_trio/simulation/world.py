@@ -17,6 +17,7 @@ from determinism.clock import SimulatedClock
 from determinism.disk import SimulatedDisk
 from determinism.disk_base import BaseView
 from determinism.entropy import SeededEntropy, SeededIds
+from determinism.explore import Deviations, Footprints, Order
 from determinism.faults import FaultPlan, ListedFaults
 from determinism.guard import no_real_io
 from determinism.network import SimulatedNetwork
@@ -79,7 +80,9 @@ class LifeSpec:
         kinds: kinds of faults that may strike.
         strikes: exactly these faults strike instead, where the life comes past their places.
         schedule: step -> name: exactly these switches are made instead of the strategy's.
+        order: what an exploration chose (`determinism.explore`).
         length: how many choices the scenario takes, as far as is known.
+        asked: how often it asks for each kind of fault, as far as is known.
         keep: keep the log of events and the names chosen.
         bounds: of the run.
     """
@@ -90,7 +93,9 @@ class LifeSpec:
     kinds: frozenset[str] = frozenset()
     strikes: tuple[Strike, ...] | None = None
     schedule: Mapping[int, str] | None = None
+    order: Order | None = None
     length: int = 500
+    asked: Mapping[str, int] = attrs.field(factory=dict)
     keep: bool = False
     bounds: Bounds = attrs.field(factory=Bounds)
 
@@ -120,10 +125,12 @@ class Life:
         steps, choices: taken in all, and with a choice.
         virtual_s: virtual time it took.
         strikes: faults that struck.
+        asked: how often each kind of fault was asked for.
         trace_hash: of its trace.
         pairs: (actor, operation) pairs met.
         made: switches of the schedule, where one was given.
         names: names chosen, and log of events, where they were kept.
+        deviations: its choices, where an order was given.
     """
 
     spec: LifeSpec
@@ -133,11 +140,13 @@ class Life:
     choices: int = 0
     virtual_s: float = 0.0
     strikes: tuple[Strike, ...] = ()
+    asked: Mapping[str, int] = attrs.field(factory=dict)
     trace_hash: str = ""
     pairs: frozenset[tuple[str, str]] = frozenset()
     made: Mapping[int, str] = attrs.field(factory=dict)
     names: tuple[str, ...] = ()
     log: tuple[TraceEvent, ...] = ()
+    deviations: Deviations | None = None
 
 
 def live(app: SimulatedApp, spec: LifeSpec, visit: Callable[[App, Simulation], None] | None = None) -> Life:
@@ -166,12 +175,18 @@ class _World:
         self.failure: Failure | None = None
         root = SeededEntropy(spec.seed)
         strategy: Strategy
+        footprints: Footprints | None = None
+        self.deviations: Deviations | None = None
         if spec.schedule is not None:
             strategy = Scheduled(spec.schedule)
+        elif spec.order is not None or spec.strategy == "dfs":
+            footprints = Footprints()
+            strategy = self.deviations = Deviations(spec.order or Order(), footprints)
         else:
             strategy = make_strategy(spec.strategy, root, spec.length)
         self.trace = Trace(keep=spec.keep)
         simulation = self.simulation = Simulation(strategy, self.trace, spec.bounds)
+        simulation.footprints = footprints
         if spec.keep:
             simulation.schedule = []
         own = [*(one.id for one in app.scenarios), *(one.id for one in app.invariants), *(one.id for one in app.peers)]
@@ -180,7 +195,7 @@ class _World:
         if spec.strikes is not None:
             self.faults = ListedFaults(spec.strikes, self._struck)
         else:
-            self.faults = faults_for(root.fork("faults"), spec.kinds, self._struck)
+            self.faults = faults_for(root.fork("faults"), spec.kinds, self._struck, spec.asked)
         self.faults.exempt = True
         self.environment = self._environment(root)
         self._over = False
@@ -230,11 +245,13 @@ class _World:
             simulation.choices,
             simulation.now_ns() / 1e9,
             tuple(self.faults.struck),
+            dict(self.faults.asked),
             trace.hexdigest(),
             frozenset(trace.pairs),
             dict(strategy.made) if isinstance(strategy, Scheduled) else {},
             tuple(simulation.schedule or ()),
             tuple(trace.log),
+            self.deviations,
         )
 
     # the run ---------------------------------------------------------------------------------------------------
@@ -266,8 +283,12 @@ class _World:
                 self.simulation.on_stop = scope.cancel
                 self._broken = scope
                 self.faults.exempt = False
+                if self.deviations is not None:
+                    self.deviations.on = True
                 await self._scenario(app)
                 await self._settle()
+            if self.deviations is not None:
+                self.deviations.on = False
             self.simulation.on_stop = None
             self.faults.exempt = True
             self.simulation.clock.alarm_s = math.inf

@@ -100,3 +100,13 @@ def test_a_trace_that_is_none_ends_with_2(program, tmp_path) -> None:
     (tmp_path / "x.json").write_text("{}")
     ended = program("replay", str(tmp_path / "x.json"))
     assert (ended.code, "cannot read the trace" in ended.err) == (2, True)
+
+
+def test_all_orders_of_a_small_world(program, folder) -> None:
+    one = ["--strategy", "dfs", "--jobs", "1", "--no-shrink", "--json", str(folder / "out.json")]
+    assert program("sim", str(folder), "--scenario", "sound", *one).code == 0
+    covered = json.loads((folder / "out.json").read_text())["coverage"]["app:sound"]
+    assert covered["exhausted"]
+    assert program("sim", str(folder), "--scenario", "broken", *one).code == 1
+    (failure,) = json.loads((folder / "out.json").read_text())["failures"]
+    assert program("replay", str(folder / failure["record"])).code == 1
