@@ -140,7 +140,8 @@ class Node:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End it and what watches it, and wait for its end."""
-        os.killpg(self.process.pid, number)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
         self.process.wait(30)
         self._log.close()
 
@@ -152,8 +153,7 @@ def running(place: Place, prefix: tuple[str, ...] = ()) -> Iterator[Node]:
     try:
         yield node
     finally:
-        if node.process.poll() is None:
-            node.kill()
+        node.kill()
 
 
 class Client:
