@@ -129,6 +129,16 @@ class _Queue:
             self.messages.appendleft(message)
             self._takers.unpark()
 
+    def put_again_now(self, message: QueueMessage) -> None:
+        """Take a message that failed, also where the queue is full: it was there before, and nobody else keeps it.
+
+        What is under way is bounded by the workers and buffers of the consumers, and so is the excess.
+        """
+        if self.closed:
+            raise UnavailableError("queue is closed", retryable=False)
+        self.messages.append(message)
+        self._takers.unpark()
+
     def close_now(self) -> None:
         self.closed = True
         self.messages.clear()
@@ -175,7 +185,7 @@ class MemoryQueueDriver:
             await found.put(named, self._publish_wait_s)
 
     async def deliver(self, queue: str, options: ConsumerOptions, sink: trio.MemorySendChannel[Delivery]) -> None:
-        """See `QueueDriver.deliver`; a nacked message joins the end of the queue at once."""
+        """See `QueueDriver.deliver`; a nacked message joins the end of the queue at once, though that be full."""
         found = self._find(queue)
         found.consumers_count += 1
         try:
@@ -225,7 +235,7 @@ def _delivery(queue: _Queue, message: QueueMessage) -> Delivery:
         await trio.lowlevel.checkpoint()
 
     async def nack() -> None:
-        queue.put_now(message)
+        queue.put_again_now(message)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     return Delivery(message, ack, nack)

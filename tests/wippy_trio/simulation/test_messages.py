@@ -140,3 +140,15 @@ def test_what_a_scenario_creates_belongs_to_the_app_and_is_struck() -> None:
     found = _life(text, Strike("message_drop", "app:work", 0, 0.5))
     assert found.failure is None
     assert [one.kind for one in found.strikes] == ["message_drop"]
+
+
+def test_no_message_is_lost_where_all_workers_give_theirs_back_to_a_full_queue() -> None:
+    """Found by simulation: nobody made room while all workers waited for room, and after 5 s the messages were gone."""
+    text = QUEUE.replace("driver: driver}", "driver: driver, driver_options: {memory: {max_length: 2}}}")
+    text = text.replace("func: handle,", "func: handle, concurrency: 2, prefetch: 1,")
+    done = "if not kept:has(body) then kept:set(body, 1) return false end kept:set('done ' .. body, 1)"
+    text = text.replace("kept:set('seen', (kept:get('seen') or '') .. body)", done)
+    text = text.replace("{'a', 'b', 'c'}", "{1, 2, 3, 4, 5, 6, 7, 8}").replace("WAIT", "1s")
+    check = "for n = 1, 8 do assert(store.get('app:kept'):has('done ' .. n), 'lost ' .. n) end"
+    found = _life(text.replace("assert(seen == 'SEEN', 'seen ' .. tostring(seen))", check))
+    assert found.failure is None
