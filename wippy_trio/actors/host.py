@@ -11,7 +11,6 @@ import trio
 from sandbox.values import pack, pack_list
 from wippy_trio.actors.actor import LuaActor, Outcome
 from wippy_trio.actors.topology import error_data, result_of
-from wippy_trio.actors.traced import trace_life
 from wippy_trio.core.errors import (
     AlreadyExistsError,
     CanceledError,
@@ -20,9 +19,8 @@ from wippy_trio.core.errors import (
     RateLimitedError,
     UnavailableError,
 )
-from wippy_trio.core.frame import Frame
+from wippy_trio.core.frame import TRACE, Frame
 from wippy_trio.core.ids import EntryId, Pid
-from wippy_trio.observability.trace import TRACE
 
 if TYPE_CHECKING:
     from wippy_trio.actors.engine import Engine
@@ -223,6 +221,8 @@ class ProcessHost:
             process.terminate_now(error)
             raise
         if frame.extras and TRACE in frame.extras:
+            from wippy_trio.actors.traced import trace_life
+
             trace_life(self.engine.runtime, process)
         shard.wake()
         nursery.start_soon(process.live, name=f"{entry}|{unique} life")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -20,7 +20,6 @@ from determinism.system import system_environment
 from sandbox.values import pack_list
 from wippy_trio.actors.engine import Engine, Limits
 from wippy_trio.actors.host import ProcessHost, SpawnOptions
-from wippy_trio.actors.mailbox import Mailbox, TopicChannel
 from wippy_trio.actors.supervisor import Service, Supervisor, only_error
 from wippy_trio.actors.topology import Topology
 from wippy_trio.actors.tree_spec import PATTERNS as SUPERVISED
@@ -41,6 +40,9 @@ from wippy_trio.registry.references import References
 from wippy_trio.registry.registry import Registry
 from wippy_trio.runtime import Resources, Runtime
 from wippy_trio.security.scope import Access
+
+if TYPE_CHECKING:
+    from wippy_trio.actors.mailbox import Mailbox, TopicChannel
 
 __all__ = ["App", "open_app", "open_entries"]
 
@@ -115,6 +117,8 @@ class App:
         Raises:
             InvalidError: a capacity below 1.
         """
+        from wippy_trio.actors.mailbox import Mailbox
+
         return Mailbox(self.runtime, name, capacity=capacity)
 
     def channel_to(self, destination: str, topic: str) -> TopicChannel:
@@ -123,6 +127,8 @@ class App:
         Raises:
             InvalidError: an empty or reserved topic.
         """
+        from wippy_trio.actors.mailbox import TopicChannel
+
         return TopicChannel(self.runtime.processes, destination, topic)
 
     def serve_address(self, id: str | EntryId) -> str:

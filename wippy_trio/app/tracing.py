@@ -1,4 +1,4 @@
-"""Puts metrics of calls and tracing into a node, where its configuration asks for them.
+"""Puts metrics of calls and tracing into a node, where its configuration asks for them; else nothing is even imported.
 
 Source: docs guides/observability, guides/configuration (metrics, otel).
 """
@@ -6,20 +6,20 @@ Source: docs guides/observability, guides/configuration (metrics, otel).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
-from determinism.seams import Environment
-from wippy_trio.app.config import Config
 from wippy_trio.core.errors import UnavailableError
-from wippy_trio.functions.calls import FunctionCalls
-from wippy_trio.functions.observe import measure, trace_calls
-from wippy_trio.observability.export import Batcher, LogExporter, SpanExporter
-from wippy_trio.observability.metrics import Metrics
-from wippy_trio.observability.otlp import CONTENT_TYPES, encode_json, encode_protobuf
-from wippy_trio.observability.trace import Span, Tracer
-from wippy_trio.observability.trace_settings import TraceSettings
-from wippy_trio.runtime import Runtime
+
+if TYPE_CHECKING:
+    from determinism.seams import Environment
+    from wippy_trio.app.config import Config
+    from wippy_trio.functions.calls import FunctionCalls
+    from wippy_trio.observability.export import SpanExporter
+    from wippy_trio.observability.trace import Span, Tracer
+    from wippy_trio.observability.trace_settings import TraceSettings
+    from wippy_trio.runtime import Runtime
 
 __all__ = ["OtlpExporter", "install_observers"]
 
@@ -46,6 +46,7 @@ class OtlpExporter:
     async def export(self, spans: Sequence[Span]) -> None:
         """See `SpanExporter`."""
         from wippy_trio.http.client import ClientRequest
+        from wippy_trio.observability.otlp import CONTENT_TYPES, encode_json, encode_protobuf
 
         settings = self._settings
         encode = encode_json if settings.protocol == "http/json" else encode_protobuf
@@ -68,25 +69,38 @@ def install_observers(runtime: Runtime, functions: FunctionCalls, config: Config
         ConfigError: as `TraceSettings.parse`.
         UnsupportedError: as `TraceSettings.parse`.
     """
-    metrics: Metrics = runtime.metrics
-    settings = TraceSettings.parse(config)
-    if settings.enabled:
-        tracer = Tracer(runtime.environment, settings)
-        runtime.extras["tracer"] = tracer
-        functions.observe(*([trace_calls(tracer)] if settings.calls else []))
-        if settings.http:
-            from wippy_trio.http.middleware_otel import otel_builder
-
-            runtime.extras.setdefault("http_middleware", {})["otel"] = otel_builder(tracer)
-        for name in sorted(settings.propagators - {"tracecontext", "baggage"}):
-            runtime.log.warn("unknown propagator", name=name)
-        if settings.exporter != "none" and runtime.environment.world is None:  # a simulation has no collector
-            _export(runtime, tracer, nursery)
+    if config.section("otel") or any(name.startswith("OTEL_") for name in config.env):
+        _install_tracing(runtime, functions, config, nursery)
     if config.get_bool("metrics.interceptor.enabled"):
-        functions.observe(measure(metrics, runtime.environment.clock))
+        from wippy_trio.functions.observe import measure
+
+        functions.observe(measure(runtime.metrics, runtime.environment.clock))
+
+
+def _install_tracing(runtime: Runtime, functions: FunctionCalls, config: Config, nursery: trio.Nursery) -> None:
+    from wippy_trio.functions.observe import trace_calls
+    from wippy_trio.observability.trace import Tracer
+    from wippy_trio.observability.trace_settings import TraceSettings
+
+    settings = TraceSettings.parse(config)
+    if not settings.enabled:
+        return
+    tracer = Tracer(runtime.environment, settings)
+    runtime.extras["tracer"] = tracer
+    functions.observe(*([trace_calls(tracer)] if settings.calls else []))
+    if settings.http:
+        from wippy_trio.http.middleware_otel import otel_builder
+
+        runtime.extras.setdefault("http_middleware", {})["otel"] = otel_builder(tracer)
+    for name in sorted(settings.propagators - {"tracecontext", "baggage"}):
+        runtime.log.warn("unknown propagator", name=name)
+    if settings.exporter != "none":
+        _export(runtime, tracer, nursery)
 
 
 def _export(runtime: Runtime, tracer: Tracer, nursery: trio.Nursery) -> None:
+    from wippy_trio.observability.export import Batcher, LogExporter
+
     log = runtime.extras["log_core"].log("otel")
     otlp = OtlpExporter(runtime.environment, tracer.settings) if tracer.settings.exporter == "otlp" else None
     exporter: SpanExporter = LogExporter(log) if otlp is None else otlp

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from wippy_trio.core.ids import EntryId
 
-__all__ = ["EMPTY_FRAME", "Decision", "Frame", "ScopeLike", "SecurityActor"]
+__all__ = ["EMPTY_FRAME", "TRACE", "Decision", "Frame", "ScopeLike", "SecurityActor", "carried"]
+
+#: Key of a frame's place in a distributed trace among its `extras` (a `TraceContext`). Only a node that traces puts it
+#: there, so that a look at `extras` is all that a node costs which does not.
+TRACE: Final = "trace"
 
 
 class Decision(Enum):
@@ -88,3 +92,10 @@ class Frame:
 
 
 EMPTY_FRAME = Frame()
+_NOTHING: Mapping[str, Any] = {}
+
+
+def carried(frame: Frame) -> Mapping[str, Any]:
+    """What of a frame's extras goes on to what it starts: its place in the trace, or nothing."""
+    found = frame.extras.get(TRACE) if frame.extras else None
+    return _NOTHING if found is None else {TRACE: found}

@@ -11,11 +11,10 @@ from sandbox.values import Packed, pack_list, unpack
 from wippy_trio.actors.host import ProcessHost, SpawnOptions
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import TimeoutExpiredError
-from wippy_trio.core.frame import Frame
+from wippy_trio.core.frame import TRACE, Frame
 from wippy_trio.core.ids import EntryId
 from wippy_trio.functions.intercept import Interceptor, Next, option_s, retry
 from wippy_trio.functions.pools import FunctionPool, PoolSettings
-from wippy_trio.observability.trace import TRACE
 
 if TYPE_CHECKING:
     from wippy_trio.actors.actor import LuaActor

@@ -14,10 +14,10 @@ from determinism.seams import Clock
 from sandbox.values import Packed
 from wippy_trio.actors.actor import real_failure
 from wippy_trio.core.errors import LuaError
-from wippy_trio.core.frame import Frame
+from wippy_trio.core.frame import TRACE, Frame
 from wippy_trio.functions.intercept import Interceptor, Next
 from wippy_trio.observability.metrics import Metrics
-from wippy_trio.observability.trace import TRACE, SpanKind, Tracer
+from wippy_trio.observability.trace import SpanKind, Tracer
 from wippy_trio.storage.queues import Delivery
 
 __all__ = ["CALLS", "DURATION", "ERRORS", "IN_FLIGHT", "measure", "trace_calls"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import attrs
 
+from wippy_trio.core.frame import TRACE
 from wippy_trio.http.exchange import Exchange, Handler, Middleware
 from wippy_trio.http.middleware import MiddlewareBuilder, MiddlewareContext, Options
-from wippy_trio.observability.trace import TRACE, SpanKind, Tracer
+from wippy_trio.observability.trace import SpanKind, Tracer
 
 __all__ = ["otel_builder"]
 

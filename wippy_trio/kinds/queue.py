@@ -12,10 +12,10 @@ from sandbox.values import pack_list, unpack
 from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
-from wippy_trio.core.frame import Frame, SecurityActor
+from wippy_trio.core.frame import TRACE, Frame, SecurityActor
 from wippy_trio.core.ids import EntryId
 from wippy_trio.kind import Kind, relative
-from wippy_trio.observability.trace import TRACE, tracer_of
+from wippy_trio.observability.trace import tracer_of
 from wippy_trio.runtime import Runtime
 from wippy_trio.security.scope import policies_of
 from wippy_trio.storage.queue_consumer import QueueConsumer

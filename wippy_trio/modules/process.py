@@ -19,11 +19,10 @@ from wippy_trio.core.errors import (
     PermissionDeniedError,
     UnsupportedError,
 )
-from wippy_trio.core.frame import Frame
+from wippy_trio.core.frame import Frame, carried
 from wippy_trio.core.ids import EntryId, Pid
 from wippy_trio.functions.frames import derived_frame
 from wippy_trio.module import LATER, Call, Module, ModuleClass, WorkflowRule
-from wippy_trio.observability.trace import carried
 
 if TYPE_CHECKING:
     from wippy_trio.workflows.host import WorkflowHost

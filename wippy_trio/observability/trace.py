@@ -1,7 +1,7 @@
 """Spans of a distributed trace: where one belongs (W3C `traceparent`), how one is recorded, and the last ones kept.
 
-A frame carries the context of the span it runs in among its `extras`, under `TRACE`; only a node that traces puts one
-there, so that `frame.extras` is all a node that does not has to look at. Source: docs guides/observability.
+A frame carries the context of the span it runs in among its `extras` (`core.frame.TRACE`).
+Source: docs guides/observability.
 """
 
 from __future__ import annotations
@@ -16,23 +16,18 @@ from typing import Any, Final
 import attrs
 
 from determinism.seams import Entropy, Environment
-from wippy_trio.core.frame import Frame
+from wippy_trio.core.frame import TRACE, Frame
 from wippy_trio.observability.trace_settings import TraceSettings
 
 __all__ = [
-    "TRACE",
     "OpenSpan",
     "Span",
     "SpanKind",
     "TraceContext",
     "Tracer",
-    "carried",
     "trace_of",
     "tracer_of",
 ]
-
-#: Key of a frame's trace context among its `extras`.
-TRACE: Final = "trace"
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MAX_STATE_CHARACTERS: Final = 512
@@ -284,12 +279,6 @@ def trace_of(frame: Frame) -> TraceContext | None:
     """The context of the span that a frame runs in."""
     found = frame.extras.get(TRACE)
     return found if isinstance(found, TraceContext) else None
-
-
-def carried(frame: Frame) -> Mapping[str, Any]:
-    """What of a frame's extras goes on to what it starts: its place in the trace, or nothing."""
-    found = frame.extras.get(TRACE) if frame.extras else None
-    return _NO_ATTRIBUTES if found is None else {TRACE: found}
 
 
 def tracer_of(extras: Mapping[str, Any]) -> Tracer | None:

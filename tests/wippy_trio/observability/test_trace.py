@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from determinism.system import SystemEntropy
-from wippy_trio.core.frame import Frame
-from wippy_trio.observability.trace import TRACE, SpanKind, TraceContext, Tracer, carried, trace_of, tracer_of
+from wippy_trio.core.frame import TRACE, Frame, carried
+from wippy_trio.observability.trace import SpanKind, TraceContext, Tracer, trace_of, tracer_of
 from wippy_trio.observability.trace_settings import TraceSettings
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
