@@ -106,9 +106,9 @@ class LuaActor:
         self.commands: dict[int, Cancellable] = {}
         #: Calls begun without a task of their own, by command: they end with this actor.
         self.children: dict[int, Child] = {}
-        #: What starts the task that holds this actor, at its first need of a nursery, and the actor in whose nursery it
-        #: is to be started; None where there is such a task.
-        self.owner: Callable[[], tuple[LuaActor, Start]] | None = None
+        #: What starts the task that holds this actor, at its first need of a nursery; it does so itself, or names the
+        #: actor in whose nursery it is to be started, and how. None where there is such a task.
+        self.owner: Callable[[], tuple[LuaActor, Start] | None] | None = None
         self.room: dict[int, trio.Event] = {}
         #: The code of a process, and whether it asked to be told when that is outdated.
         self.unit: Unit | None = None
@@ -187,9 +187,10 @@ class LuaActor:
             actor.early.append(start)
             actor._unpark()
             owner, actor.owner = actor.owner, None
-            if owner is None:
+            above = None if owner is None else owner()
+            if above is None:
                 return
-            actor, start = owner()
+            actor, start = above
 
     def answer(self, command: int, status: int, data: bytes) -> None:
         """The result of a command that has no task: status 0 and a list of values, or 1 and an error."""

@@ -1,8 +1,11 @@
-"""Process hosts: where processes live. Each process is one trio task in one cancel scope of its host's nursery."""
+"""Process hosts: where processes live. A process that waits for anything outside its VM is a trio task, with a cancel
+scope, in its host's nursery; until then it is a record, which its host ends.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -59,28 +62,48 @@ class SpawnOptions:
 
 
 class Process:
-    """A running process: the Python side of its actor, and its task."""
+    """A running process: the Python side of its actor, and its task (`live`), which begins when it is first needed."""
+
+    __slots__ = ("_ended", "actor", "data", "entry", "error", "host", "is_over", "parent", "pid", "started_s", "value")
 
     def __init__(self, host: ProcessHost, entry: EntryId, actor: LuaActor) -> None:
         self.host = host
         self.entry = entry
         self.actor = actor
         self.pid = actor.pid
-        self.ended = trio.Event()
+        self.is_over = False
+        self._ended: trio.Event | None = None
         self.value: Any = None
         self.error: LuaError | None = None
         self.data = b""
         self.parent = ""
         self.started_s = host.engine.environment.clock.monotonic_s()
         actor.on_end = self._end
+        actor.owner = self._begin_living
+
+    @property
+    def ended(self) -> trio.Event:
+        """Set when it has ended."""
+        if self._ended is None:
+            self._ended = trio.Event()
+            if self.is_over:
+                self._ended.set()
+        return self._ended
 
     def _end(self, outcome: Outcome) -> None:
-        if self.ended.is_set():
+        if self.is_over:
             return
+        self.is_over = True
+        actor = self.actor
         self.data = outcome.data
         self.value, self.error = result_of(outcome.data, ok=outcome.ok)
-        self.ended.set()
-        self.actor.finish_now()
+        if self._ended is not None:
+            self._ended.set()
+        actor.finish_now()
+        if actor.owner is not None:  # it never had a task, which would close what it was handed
+            actor.owner = None
+            if closers := actor.take_closers():
+                self.host.engine.start_soon(partial(actor.release, closers))
         self.host.forget(self)
 
     # Participant -------------------------------------------------------------------------------------------------
@@ -103,9 +126,12 @@ class Process:
 
     def terminate_now(self, error: LuaError) -> None:
         """See `topology.Participant`."""
-        if not self.ended.is_set():
+        if not self.is_over:
             self.actor.shard.kill(self.actor)
             self._end(Outcome(ok=False, data=error_data(error)))
+
+    def _begin_living(self) -> None:
+        self.host.hold(self)
 
     async def live(self) -> None:
         """The lifeline: owns the nursery of the process's waiting commands; ends with it."""
@@ -184,8 +210,8 @@ class ProcessHost:
             holder = self.topology.lookup(options.name)
             if holder is not None:
                 return self._find_instead(holder, options)
-        nursery, shard = self._nursery, self._shard
-        if nursery is None or shard is None:
+        shard = self._shard
+        if self._nursery is None or shard is None:
             message = f"host is not running: {self.id}"
             raise UnavailableError(message)
         if self._stopping:
@@ -199,8 +225,7 @@ class ProcessHost:
             raise self.engine.runtime.resources.explain_missing(entry, "factory")
         unit = self.engine.unit(entry)
         number = shard.ensure(unit)
-        unique = self.engine.environment.ids.unique()
-        pid = f"{self._pid_prefix}{unique}}}"
+        pid = f"{self._pid_prefix}{self.engine.environment.ids.unique()}}}"
         actor = shard.new_actor(pid)
         actor.unit = unit
         actor.frame = Frame(entry, pid, frame.actor, frame.scope, frame.values, frame.options, frame.extras)
@@ -225,8 +250,13 @@ class ProcessHost:
 
             trace_life(self.engine.runtime, process)
         shard.wake()
-        nursery.start_soon(process.live, name=f"{entry}|{unique} life")
         return pid
+
+    def hold(self, process: Process) -> None:
+        """Start the task of a process that waits for something outside its VM for the first time."""
+        if self._nursery is not None:
+            unique = process.pid[len(self._pid_prefix) : -1]
+            self._nursery.start_soon(process.live, name=f"{process.entry}|{unique} life")
 
     def _find_instead(self, holder: str, options: SpawnOptions) -> str:
         """The process that holds the wanted name takes the messages and relations meant for a new one."""

@@ -84,7 +84,7 @@ class Worker:
             self.terminate_now(UnavailableError("the function's worker is gone"))
         shard.wake()
 
-    def _hold_from_now(self) -> tuple[LuaActor, Start]:
+    def _hold_from_now(self) -> tuple[LuaActor, Start] | None:
         """The call waits for the host: from here on a task in the caller's nursery holds it."""
         caller = self._caller
         assert caller is not None
