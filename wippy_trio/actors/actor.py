@@ -269,7 +269,7 @@ class LuaActor:
     # permissions ---------------------------------------------------------------------------------------------------
     def allowed(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> bool:
         """See `module.Call.allowed`."""
-        return self.runtime.access.allowed(self.frame, action, resource, attributes or {})
+        return self.shard.runtime.access.allowed(self.frame, action, resource, attributes or {})
 
     def require(self, action: str, resource: str, attributes: Mapping[str, Any] | None = None) -> None:
         """See `module.Call.require`."""

@@ -17,8 +17,9 @@ from sandbox.errors import ArgumentError, LuaError, Raised
 from sandbox.values import Handle, Multi, Packed, pack, pack_list, unpack
 from sandbox.vm import OP_CANCEL, OP_DRAIN, OP_EXIT, OP_SLOT, LuaMemoryError, LupaError, Vm
 from wippy_trio.actors.actor import Child, Grant, LuaActor, Outcome, real_failure
-from wippy_trio.core.errors import InternalError, PermissionDeniedError, UnavailableError
-from wippy_trio.module import LATER, Mode, Operation, Permission
+from wippy_trio.actors.refusals import check, is_memory, is_signature_error, only_lua_error
+from wippy_trio.core.errors import InternalError, UnavailableError
+from wippy_trio.module import LATER, Mode, Operation
 
 if TYPE_CHECKING:
     from wippy_trio.actors.engine import Engine, Unit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shard", "pack_result"]
 
+_TURNS_S = 0.001  # turns that follow one another without letting other tasks run
 _MEMORY = "memory limit of the host's VM exceeded"
 
 
@@ -40,6 +42,7 @@ class Shard:
 
     def __init__(self, engine: Engine, name: str, memory_bytes: int) -> None:
         self.engine = engine
+        self.runtime: Runtime = engine.runtime
         self.name = name
         self.actors: dict[int, LuaActor] = {}
         self._memory_bytes = memory_bytes
@@ -58,10 +61,6 @@ class Shard:
         self._operations: list[Operation] = engine.operations
         self._cpu_s: Callable[[], float] = engine.environment.clock.cpu_s
         self.vm = self._new_vm()
-
-    @property
-    def runtime(self) -> Runtime:
-        return self.engine.runtime
 
     def _new_vm(self) -> Vm:
         entropy = self.engine.environment.entropy.fork(f"lua/{self.name}")
@@ -157,7 +156,7 @@ class Shard:
         try:
             return function(actor.actor_id, *args)
         except (LuaMemoryError, LupaError, MemoryError) as problem:
-            error = InternalError(f"{_MEMORY} ({problem})") if _is_memory(problem) else InternalError(str(problem))
+            error = InternalError(f"{_MEMORY} ({problem})") if is_memory(problem) else InternalError(str(problem))
             data = pack([error])
             try:
                 if not self.vm.fail(actor.actor_id, data) and self.actors.pop(actor.actor_id, None) is actor:
@@ -182,7 +181,7 @@ class Shard:
                 await self._event.wait()
                 self._event = trio.Event()
                 self._awake = False
-                while self.turn():
+                while self._go_on():
                     await trio.lowlevel.checkpoint()
 
     def _void_grants(self) -> None:
@@ -194,6 +193,22 @@ class Shard:
         """End the shard's task; its actors must have ended."""
         self._void_grants()
         self._scope.cancel()
+
+    def _go_on(self) -> bool:
+        """Turns as long as they make each other work, and others have not waited long; True when there is more."""
+        until_s = 0.0
+        while True:
+            if self.turn():
+                return True
+            if not self._awake:
+                return False
+            now_s = self._cpu_s()
+            if not until_s:
+                until_s = now_s + _TURNS_S
+            elif now_s > until_s:
+                return False  # the event is set: this task is run again after all others
+            self._awake = False
+            self._event = trio.Event()
 
     def _advance(self) -> Any:
         """Run the VM for a while: whether more actors are ready, and the commands, five values each."""
@@ -258,7 +273,7 @@ class Shard:
 
     def _collapse(self, problem: BaseException) -> None:
         """The kernel itself failed (memory): every actor of the shard ends, the VM is made anew."""
-        error = UnavailableError(f"host VM {self.name} failed: {_MEMORY if _is_memory(problem) else problem}")
+        error = UnavailableError(f"host VM {self.name} failed: {_MEMORY if is_memory(problem) else problem}")
         self.runtime.log.error("host VM failed; its actors end", host=self.name, error=str(problem))
         self._void_grants()
         ended, self.actors = list(self.actors.values()), {}
@@ -322,12 +337,12 @@ class Shard:
             if type(value) is Handle:
                 values[at] = actor.resolve(value)
         if operation.permission is not None:
-            _check(actor, operation.permission, values)
+            check(actor, operation.permission, values)
         return values
 
     def _failure(self, actor: LuaActor, operation: Operation, problem: BaseException) -> tuple[int, bytes]:
         if isinstance(problem, BaseExceptionGroup):
-            inner = _only_lua_error(problem)
+            inner = only_lua_error(problem)
             if inner is not None:
                 problem = inner
         if isinstance(problem, ArgumentError):
@@ -336,7 +351,7 @@ class Shard:
             return 2, pack(problem if problem.kind else problem.message)
         if isinstance(problem, LuaError):
             return 1, pack(problem)
-        if isinstance(problem, TypeError) and _is_signature_error(problem):
+        if isinstance(problem, TypeError) and is_signature_error(problem):
             return 2, pack(f"bad arguments to {operation.name}: {problem}")
         if isinstance(problem, (KeyboardInterrupt, SystemExit)):
             self.engine.interrupted(problem)
@@ -350,42 +365,6 @@ class Shard:
 def _end(actor: LuaActor, data: bytes) -> None:
     if actor.on_end is not None:
         actor.on_end(Outcome(ok=False, data=data))
-
-
-def _is_memory(problem: BaseException) -> bool:
-    return isinstance(problem, (LuaMemoryError, MemoryError)) or "not enough memory" in str(problem)
-
-
-def _is_signature_error(problem: TypeError) -> bool:
-    """A call that did not fit the handler's signature: the caller's fault, not ours."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    return bool(frames) and frames[-1].name in {"_host", "_answer"} and "argument" in str(problem)
-
-
-def _only_lua_error(group: BaseExceptionGroup[BaseException]) -> LuaError | None:
-    found: list[LuaError] = []
-    for item in group.exceptions:
-        if isinstance(item, LuaError):
-            found.append(item)
-        elif isinstance(item, BaseExceptionGroup):
-            inner = _only_lua_error(item)
-            if inner is not None:
-                found.append(inner)
-    return found[0] if found else None
-
-
-def _check(actor: LuaActor, permission: Permission, values: list[Any]) -> None:
-    resource = permission.resource
-    if isinstance(resource, int):
-        text = str(values[resource]) if resource < len(values) else ""
-    elif isinstance(resource, str):
-        text = resource
-    else:
-        text = resource(*values)
-    attributes = permission.attributes(*values) if permission.attributes is not None else {}
-    if not actor.allowed(permission.action, text, attributes):
-        wording = permission.message or f"not allowed: {permission.action} on {{resource}}"
-        raise PermissionDeniedError(wording.format(resource=text))
 
 
 def pack_result(result: object) -> bytes:

@@ -82,6 +82,9 @@ class SimulatedShard(Shard):
         self._world.adopt(self)
         await super().run(task_status)
 
+    def _go_on(self) -> bool:
+        return self.turn()  # the world is asked before each
+
     def turn(self) -> bool:
         """One step of the chosen actor; True, so that the world is asked again, until nothing came of it."""
         chosen = self._next

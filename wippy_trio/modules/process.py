@@ -36,6 +36,8 @@ MODULE = Module(
     always=True,
 )
 _RELATION = {"spawn_monitored": (True, False), "spawn_linked": (False, True), "spawn_linked_monitored": (True, True)}
+_NONE = False, False
+_NOTHING: Mapping[str, Any] = {}
 _SCOPES = {0: "", 1: ".eventual", 2: ".consistent", 3: ".strong"}
 
 
@@ -97,6 +99,8 @@ def _require(call: Call, action: str, resource: str, message: str) -> None:
 
 
 def _frame(call: Call, builder: object, actor: object, scope: object) -> tuple[Frame, Mapping[str, Any]]:
+    if builder is False and actor is None and scope is None and not call.frame.options and not call.frame.extras:
+        return call.frame, _NOTHING  # as it is: what starts replaces entry and PID
     frame, fields = derived_frame(call, builder, actor, scope)
     options = fields.get("options") or {}
     return Frame(None, "", frame.actor, frame.scope, frame.values, options, carried(frame)), fields
@@ -150,7 +154,9 @@ async def spawn_workflow(  # noqa: PLR0913, PLR0917 - as `spawn`
 
 def _options(call: Call, fields: Mapping[str, Any], how: str = "") -> SpawnOptions:
     """What a builder holds for the start of a process."""
-    monitor, link = _RELATION.get(how, (False, False))
+    if not fields:
+        return SpawnOptions(call.pid, *_RELATION.get(how, _NONE))
+    monitor, link = _RELATION.get(how, _NONE)
     messages = [(as_text(topic), _list(payloads)) for topic, payloads in _list(fields.get("messages"))]
     return SpawnOptions(call.pid, monitor, link, as_text(fields.get("name") or ""), messages)
 
