@@ -79,7 +79,7 @@ class Process:
         self.parent = ""
         self.started_s = host.engine.environment.clock.monotonic_s()
         actor.on_end = self._end
-        actor.owner = self._begin_living
+        actor.owner = self.begin_living
 
     @property
     def ended(self) -> trio.Event:
@@ -130,7 +130,9 @@ class Process:
             self.actor.shard.kill(self.actor)
             self._end(Outcome(ok=False, data=error_data(error)))
 
-    def _begin_living(self) -> None:
+    def begin_living(self) -> None:
+        """Start its task, for it waits for something outside its VM."""
+        self.actor.owner = None
         self.host.hold(self)
 
     async def live(self) -> None:
@@ -250,6 +252,8 @@ class ProcessHost:
 
             trace_life(self.engine.runtime, process)
         shard.wake()
+        if self.engine.environment.world is not None:  # there a task more or less is another order of things
+            process.begin_living()
         return pid
 
     def hold(self, process: Process) -> None:
