@@ -28,6 +28,7 @@ NAMES = (
     "idle_100k_mb",
 )
 SMALLER_IS_BETTER = {"sleepers": "ms late", "idle_bytes": "bytes each", "idle_100k_mb": "MB in all"}
+TEN_TIMES = frozenset(NAMES) - {"sleepers", "idle_100k_mb"}
 UNITS = {name: SMALLER_IS_BETTER.get(name, "per second") for name in NAMES}
 PLAIN = frozenset({"spawn_exit", "ping_pong", "fan_in", "function_call", "channel_pairs", "idle_bytes"})
 ERLANG = frozenset({"spawn_exit", "ping_pong", "fan_in", "function_call", "idle_bytes", "ring", "respawn"})
@@ -55,11 +56,17 @@ def _python(code: str) -> float | None:
     return float(result.stdout.split()[-1])
 
 
-def contestants(name: str) -> dict[str, object]:
-    """What measures `name`: contestant -> function."""
-    found: dict[str, object] = {
-        "wippy_trio": lambda: _python(f"from tests.benchmarks import lua; print(lua.run({name!r}))"),
-    }
+def contestants(name: str, *, cpu: bool) -> dict[str, object]:
+    """What measures `name`: contestant -> function. By processor time, only what runs in Python is compared."""
+
+    def lua(scale: int) -> float | None:
+        return _python(f"from tests.benchmarks import lua; print(lua.run({name!r}, {scale}, cpu={cpu}))")
+
+    found: dict[str, object] = {"wippy_trio": lambda: lua(1)}
+    if name in TEN_TIMES:
+        found["ten times the work"] = lambda: lua(10)
+    if cpu:
+        return found
     if name in PLAIN:
         found["plain trio"] = lambda: _python(
             f"from tests.benchmarks import plain_trio; print(plain_trio.run({name!r}))"
@@ -76,19 +83,24 @@ def _best(name: str, values: list[float]) -> float:
     return min(values) if name in SMALLER_IS_BETTER else max(values)
 
 
-def actors(names: list[str], rounds: int) -> dict[str, dict[str, float]]:
-    """Best of `rounds` for every contestant, alternating."""
+def _ratio(figures: dict[str, float]) -> str:
+    once, tenfold = figures.get("wippy_trio"), figures.get("ten times the work")
+    return f"  ratio {tenfold / once:.2f}" if once and tenfold else ""
+
+
+def actors(names: list[str], rounds: int, *, cpu: bool = False) -> dict[str, dict[str, float]]:
+    """Best of `rounds` for every contestant, alternating, and how the rate at ten times the work compares."""
     table: dict[str, dict[str, float]] = {}
     for name in names:
         got: dict[str, list[float]] = {}
         for _ in range(rounds):
-            for who, measure in contestants(name).items():
+            for who, measure in contestants(name, cpu=cpu).items():
                 value = measure()  # type: ignore[operator]
                 if value is not None:
                     got.setdefault(who, []).append(value)
         table[name] = {who: _best(name, values) for who, values in got.items()}
         cells = "  ".join(f"{who} {value:,.0f}" for who, value in table[name].items())
-        print(f"{name:<14} {UNITS[name]:<11} {cells}", flush=True)
+        print(f"{name:<14} {UNITS[name]:<11} {cells}{_ratio(table[name])}", flush=True)
     return table
 
 
@@ -116,10 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=[*NAMES, "http"], default=None)
+    parser.add_argument("--cpu", action="store_true", help="rates by processor time: the machine is not quiet")
     parser.add_argument("--json")
     options = parser.parse_args()
     chosen = options.only or [*NAMES, "http"]
-    figures: dict[str, object] = dict(actors([name for name in NAMES if name in chosen], options.rounds))
+    figures: dict[str, object] = dict(
+        actors([name for name in NAMES if name in chosen], options.rounds, cpu=options.cpu)
+    )
     if "http" in chosen:
         figures["http"] = http(options.rounds)
     if options.json:
