@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,6 +36,36 @@ __all__ = ["Activities"]
 _NS = 1_000_000_000
 _RETRIES = RetryPolicy()
 _RESULT_BYTES = 16 * 1024 * 1024
+
+
+class _Attempt:
+    """One attempt under way: it ends early when it is cancelled or a time limit has passed."""
+
+    __slots__ = ("answer", "canceled", "scope", "which")
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.answer: ActivityResolved | None = None
+        self.canceled = False
+        self.which = ""
+
+    def cancel(self) -> None:
+        """End it."""
+        self.canceled = True
+        self.scope.cancel()
+
+    def limit(self, which: str, limit_s: float) -> None:
+        """A time limit from now on, where it is the shortest of its kind; 0 = none."""
+        if which == "start_to_close":
+            self.scope.deadline = inf
+        if limit_s > 0 and trio.current_time() + limit_s < self.scope.deadline:
+            self.which, self.scope.deadline = which, trio.current_time() + limit_s
+
+    def cut_off(self, seq: int) -> ActivityResolved:
+        """The answer of an attempt that was ended early."""
+        if self.canceled or not self.which:
+            return ActivityResolved(seq, failure=Failure("operation canceled", KINDS["CANCELED"], False))
+        return _timeout(seq, self.which)
 
 
 class Activities:
@@ -103,13 +134,13 @@ class Activities:
         if pending is None or seq in run.scopes:
             return
         command: ScheduleActivity = wire.decode(pending.data)
-        answer = ActivityResolved(seq, failure=Failure("operation canceled", KINDS["CANCELED"], False))
-        scope = run.scopes[seq] = trio.CancelScope()
+        attempt = run.scopes[seq] = _Attempt()
         try:
-            with scope:
-                answer = await self._attempt(pending, command, command.context or context)
+            with attempt.scope:
+                attempt.answer = await self._attempt(attempt, pending, command, command.context or context)
         finally:
             run.scopes.pop(seq, None)
+        answer = attempt.answer or attempt.cut_off(seq)
         if run.closed.is_set() or seq not in run.pending:
             return
         failure = answer.failure
@@ -149,19 +180,27 @@ class Activities:
             return None
         return due_ns
 
-    async def _attempt(self, pending: Pending, command: ScheduleActivity, context: Context) -> ActivityResolved:
+    async def _attempt(
+        self, attempt: _Attempt, pending: Pending, command: ScheduleActivity, context: Context
+    ) -> ActivityResolved:
         """The answer of one attempt."""
-        options, seq, place = command.options, command.seq, object()
+        options, seq = command.options, command.seq
         try:
-            start_s = _limit_s(options.schedule_to_start_ns)
-            with trio.move_on_after(start_s) as waiting:
-                await self._limiter.acquire_on_behalf_of(place)
-            if waiting.cancelled_caught:
-                return _timeout(seq, "schedule_to_start")
+            if self._limiter.available_tokens < 1:
+                attempt.limit("schedule_to_start", options.schedule_to_start_ns / _NS)
+            await self._limiter.acquire_on_behalf_of(attempt)
             try:
-                return await self._limited(pending, command, context)
+                attempt.limit("start_to_close", options.start_to_close_ns / _NS)
+                if options.schedule_to_close_ns:
+                    left_ns = pending.since_ns + options.schedule_to_close_ns - self._now_ns()
+                    attempt.limit("schedule_to_close", max(left_ns, 1) / _NS)
+                data = await self._call(command, frame_of(context, self._runtime.extras))
             finally:
-                self._limiter.release_on_behalf_of(place)
+                self._limiter.release_on_behalf_of(attempt)
+            if len(data) > _RESULT_BYTES:
+                text = f"result of {command.name} is too large: {len(data)} bytes (limit {_RESULT_BYTES})"
+                raise InvalidError(text)
+            return ActivityResolved(seq, data)
         except LuaError as problem:
             failure = Failure.of(problem)
         except Exception as problem:  # noqa: BLE001 - a failure of ours is the activity's
@@ -175,22 +214,6 @@ class Activities:
         if failure.kind == KINDS["INTERNAL"] and failure.retryable is None:
             failure = attrs.evolve(failure, retryable=False)
         return ActivityResolved(seq, failure=failure)
-
-    async def _limited(self, pending: Pending, command: ScheduleActivity, context: Context) -> ActivityResolved:
-        options, seq = command.options, command.seq
-        which, limit_s = "start_to_close", _limit_s(options.start_to_close_ns)
-        if options.schedule_to_close_ns:
-            left_s = (pending.since_ns + options.schedule_to_close_ns - self._now_ns()) / _NS
-            if left_s < limit_s:
-                which, limit_s = "schedule_to_close", max(left_s, 0.0)
-        data = b""
-        with trio.move_on_after(limit_s) as scope:
-            data = await self._call(command, frame_of(context, self._runtime.extras))
-        if scope.cancelled_caught:
-            return _timeout(seq, which)
-        if len(data) > _RESULT_BYTES:
-            raise InvalidError(f"result of {command.name} is too large: {len(data)} bytes (limit {_RESULT_BYTES})")
-        return ActivityResolved(seq, data)
 
     async def _call(self, command: ScheduleActivity, frame: Frame) -> bytes:
         id, functions = EntryId.parse(command.name), self._runtime.functions
@@ -219,10 +242,6 @@ def _arguments(data: bytes) -> list[Any]:
 def _is_activity(entry: Entry) -> bool:
     temporal = entry.meta.get("temporal")
     return isinstance(temporal, Mapping) and "activity" in temporal
-
-
-def _limit_s(ns: int) -> float:
-    return ns / _NS if ns else float("inf")
 
 
 def _timeout(seq: int, which: str) -> ActivityResolved:

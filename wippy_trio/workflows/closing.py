@@ -64,7 +64,9 @@ def limits(started: Started, now_ns: int, execution_due_ns: int = 0) -> list[Pen
 def new_run(started: Started, now_ns: int, delay_ns: int, parent: tuple[str, int], execution_due_ns: int = 0) -> NewRun:
     """A run whose first step comes after `delay_ns`: it has no record before that."""
     start = Pending(0, "start", now_ns + delay_ns, now_ns, 0, wire.encode(started))
-    waits = [start, *limits(started, now_ns + delay_ns, execution_due_ns)]
+    whole_ns = started.options.execution_timeout_ns
+    due_ns = execution_due_ns or (now_ns + whole_ns if whole_ns else 0)
+    waits = [start, *limits(started, now_ns + delay_ns, due_ns)]
     return NewRun(header(started, now_ns, parent), [], waits)
 
 

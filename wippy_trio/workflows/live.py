@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
@@ -19,7 +19,7 @@ from wippy_trio.workflows.wire import Event, SendMessage, Started, Terminated, T
 if TYPE_CHECKING:
     from wippy_trio.workflows.machine import WorkflowMachine
 
-__all__ = ["Answer", "Inbound", "LiveRun", "WorkflowSettings"]
+__all__ = ["Answer", "Cancellable", "Inbound", "LiveRun", "WorkflowSettings"]
 
 
 @attrs.frozen(slots=True)
@@ -70,6 +70,13 @@ class Answer:
         if self.error is not None:
             raise self.error
         return self.value
+
+
+class Cancellable(Protocol):
+    """Something under way that can be ended early."""
+
+    def cancel(self) -> None:
+        """End it."""
 
 
 class Inbound:
@@ -130,7 +137,7 @@ class LiveRun:
         #: Numbers of those messages that it was told, until they are gone from the history.
         self.heard: set[int] = set()
         #: Activities that run for it here, by number.
-        self.scopes: dict[int, trio.CancelScope] = {}
+        self.scopes: dict[int, Cancellable] = {}
         #: Messages to processes that have not been sent yet, in order, and whether a task sends them.
         self.outbox: deque[SendMessage] = deque()
         self.sending = False

@@ -12,6 +12,8 @@ from wippy_trio.workflows.wire import (
     ActivityResolved,
     ChildResolved,
     ChildStarted,
+    Command,
+    Event,
     ExternalResolved,
     SignalReceived,
     StartTimer,
@@ -43,7 +45,7 @@ local version = workflow.version("audit", 1, 2)
 if version == 2 then funcs.call("app:audit") end
 return { paid = paid, child = child }
 """
-TOLD = [
+TOLD: list[Event] = [
     started({"id": 7, "total": 5}),
     ActivityResolved(1, pack_list(["yes"])),
     TimerFired(2),
@@ -72,7 +74,8 @@ def recorded(app):
                 now_ns = START_NS + at * 1_000_000_000
                 length += 1
                 made = machine.activate(now_ns, [event], history=(length, 0))
-                records += [Record(now_ns, encode(message)) for message in (event, *made)]
+                messages: list[Event | Command] = [event, *made]
+                records += [Record(now_ns, encode(message)) for message in messages]
                 length += len(made)
             assert machine.done is not None
         changed = SOURCE.replace(old, new) if old else new
@@ -161,6 +164,8 @@ async def test_a_version_below_what_is_supported(recorded):
 def test_the_first_difference_counts():
     assert compare(5, [StartTimer(1, 2)], [StartTimer(1, 2)]) is None
     found = compare(5, [StartTimer(1, 2), StartTimer(2, 3)], [StartTimer(1, 2), StartTimer(2, 4, line="x:3")])
+    assert found is not None
     assert (found.number, found.field, found.was, found.now, found.line) == (6, "delay_ns", 3, 4, "x:3")
     missing = compare(5, [StartTimer(1, 2)], [])
+    assert missing is not None
     assert (missing.recorded, missing.made) == ("start_timer", "")
