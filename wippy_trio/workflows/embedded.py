@@ -138,7 +138,17 @@ class Embedded:
                     self.taken_away(run)
             except LuaError as problem:
                 self.runtime.log.error("the history of workflows does not answer", error=str(problem))
-            await trio.sleep(min(lease_s / 4, _TEND_S))
+            with trio.move_on_after(min(lease_s / 4, _TEND_S)):
+                await self._listen()
+
+    async def _listen(self) -> None:
+        """Hear at once what other nodes leave."""
+        try:
+            while True:
+                await self.history.wait_posted()
+                await self.collect()
+        except LuaError:  # the next renewal tells
+            await trio.sleep_forever()
 
     def adopt(self, run: LiveRun, *, resumed: bool) -> None:
         """An open run of this node's."""

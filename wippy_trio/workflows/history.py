@@ -254,6 +254,9 @@ class History(Protocol):
     async def posted(self, limit: int) -> list[Posted]:
         """Messages left for runs of this owner's that no record holds yet, in order."""
 
+    async def wait_posted(self) -> None:
+        """Wait until another owner may have left a message for a run of this one's; for one caller at a time."""
+
     async def find(self, query: RunQuery) -> list[RunInfo]:
         """Headers of runs."""
 

@@ -196,6 +196,10 @@ class SqliteHistory:
         """See `History.posted`."""
         return await self._read(lambda store: store.posted(limit))
 
+    async def wait_posted(self) -> None:
+        """See `History.wait_posted`: there is no other owner."""
+        await trio.sleep_forever()
+
     async def find(self, query: RunQuery) -> list[RunInfo]:
         """See `History.find`."""
         return await self._read(lambda store: store.find(query))
