@@ -17,7 +17,7 @@ from wippy_trio.workflows.history_postgres_node import LOST_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.service]
 #: A node is taken over that long after it died, at the latest: its session is gone for LOST_S, and a node looks each
-#: half second; the rest is for a busy machine. (One whose session stays, because its machine froze, has a lease of 15 s.)
+#: half second; the rest is for a busy machine. (One whose session stays, as its machine froze, has a lease of 15 s.)
 TAKEOVER_S = LOST_S + 5.0
 
 
