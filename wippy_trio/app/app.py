@@ -25,6 +25,7 @@ from wippy_trio.actors.topology import Topology
 from wippy_trio.actors.tree_spec import PATTERNS as SUPERVISED
 from wippy_trio.app.catalogue import ALWAYS, find_module
 from wippy_trio.app.config import Config, ConfigFlags, load_config, load_project, process_environment
+from wippy_trio.app.prometheus import serve_metrics
 from wippy_trio.app.realize import Realizer
 from wippy_trio.app.tracing import install_observers
 from wippy_trio.core.entry import Entry
@@ -270,6 +271,7 @@ async def _open(
         )
         try:
             await functions.start()
+            await serve_metrics(runtime, settings, nursery)
             await registry.load_state(entries)
             if auto_start:
                 await _workflows(runtime, "prepare")
