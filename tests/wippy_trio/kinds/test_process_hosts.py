@@ -164,3 +164,37 @@ async def test_an_updated_service_goes_on_and_starts_anew_with_what_is_new(app: 
         service = running.supervisor.get(id_)
         assert service is not None
         assert str(service.state) == "exited", "the new input makes it leave at once"
+
+
+async def test_a_service_acts_as_its_lifecycle_says(app: OpenApp) -> None:
+    text = """
+- name: host
+  kind: process.host
+  lifecycle: {auto_start: true}
+- name: all
+  kind: security.policy
+  policy: {actions: "*", resources: "*", effect: allow}
+- name: tells
+  kind: process.lua
+  modules: [security, events]
+  source: |
+    return function()
+      local security = require("security")
+      local allowed = security.can("read", "book")
+      require("events").send("test", "told", "/", { security.actor():id(), security.actor():meta().team, allowed })
+    end
+- name: service
+  kind: process.service
+  process: tells
+  host: host
+  lifecycle:
+    auto_start: true
+    security: {actor: {id: clerk, meta: {team: blue}}, policies: [all, nobody_knows]}
+"""
+    heard: list[Any] = []
+    async with app(text) as running:
+        running.runtime.events.listen("test", "", lambda event: heard.append(event.data))
+        await running.supervisor.stop(EntryId("app", "service"))
+        await running.supervisor.start(EntryId("app", "service"))
+        await trio.sleep(1)
+    assert heard == [["clerk", "blue", True]]
