@@ -42,9 +42,10 @@ def timers_of(actor: LuaActor) -> list[tuple[str, float]]:
 
 def _due_s(task: trio.lowlevel.Task) -> float | None:
     for count, (frame, _line) in enumerate(task.iter_await_frames()):
-        due_s = frame.f_locals.get(DUE)
-        if isinstance(due_s, float):
-            return due_s
+        if DUE in frame.f_code.co_varnames:  # asked for its locals, a frame makes a dict of all of them
+            due_s = frame.f_locals.get(DUE)
+            if isinstance(due_s, float):
+                return due_s
         if count >= _MAX_FRAMES:
             break
     return None
