@@ -53,8 +53,8 @@ def _catalogue(*faults: Fault) -> Mapping[str, Fault]:
 
 #: Every kind of fault by name.
 FAULTS: Mapping[str, Fault] = _catalogue(
-    Fault("actor_crash", "actor", 0.01, 2, 0, "a process ends with an error instead of its next step"),
-    Fault("actor_hang", "actor", 0.01, 2, 30, "a process takes no step for a while; its messages wait"),
+    Fault("actor_crash", "actor", 0.01, 2, 0, "a process or a call ends with an error instead of its next step"),
+    Fault("actor_hang", "actor", 0.01, 2, 30, "a process or a call takes no step for a while; its messages wait"),
     Fault("host_kill", "actor", 0.002, 1, 0, "every process of a host ends at once; unsynced writes may be lost"),
     Fault("host_restart", "actor", 0.002, 1, 30, "a host's processes are asked to stop, and its services start again"),
     Fault("supervisor_storm", "actor", 0.002, 1, 10, "a process crashes again right after each of its next restarts"),
@@ -95,6 +95,8 @@ class _Counting:
         #: Set while nothing may be struck: before the app is open, and when it closes.
         self.exempt = False
         self._asked: dict[tuple[str, str], int] = {}
+        #: How often each kind was asked for, where it might have struck.
+        self.asked: dict[str, int] = {}
         self.on_strike = on_strike
 
     def _number(self, kind: str, where: str) -> int:
@@ -154,8 +156,11 @@ class FaultPlan(_Counting):
 
     def strike(self, kind: str, where: str) -> Strike | None:
         """See `Faults.strike`."""
+        if self.exempt or exempt.get():
+            return None
+        self.asked[kind] = self.asked.get(kind, 0) + 1
         left = self._left.get(kind, 0)
-        if not left or self.exempt or exempt.get():
+        if not left:
             return None
         number = self._number(kind, where)
         gap = self._gap[kind]

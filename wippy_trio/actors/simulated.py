@@ -98,7 +98,7 @@ class SimulatedShard(Shard):
             return self.vm.run_one(0)
         name = name_of(actor)
         unstruck = self._world.is_exempt(name)
-        if actor.unit is not None and not unstruck and self._struck(actor, name):
+        if actor.frame.entry is not None and not unstruck and self._struck(actor, name):
             return self.vm.run_one(0)
         self._world.record(name, "step")
         before = exempt.set(unstruck)  # what it does at once, such as to look at the clock
@@ -131,6 +131,8 @@ class SimulatedShard(Shard):
         if strike := faults.strike("actor_hang", entry):
             self._hang(actor, name, strike)
             return True
+        if actor.unit is None:
+            return False  # a call: nobody starts it again, and its VM is no host
         if strike := faults.strike("supervisor_storm", entry):
             self._storms[entry] = 1 + int(strike.draw * _STORM_STEPS)
             return self._crash(actor, "supervisor_storm")

@@ -13,7 +13,12 @@ return function()
     end
     local locks = store.get("app:locks")
     locks:set("door", process.pid())
-    local work = time.after("20s")
-    channel.select { work:case_receive(), events:case_receive() } -- without a guard it is not held on to
+    for _ = 1, 20 do
+        local work = time.after("1s")
+        ready = channel.select { work:case_receive(), events:case_receive() }
+        if ready.channel == events then
+            break -- without a guard it is not held on to
+        end
+    end
     locks:delete("door")
 end

@@ -1,12 +1,11 @@
 local fs = require("fs")
-local funcs = require("funcs")
 local time = require("time")
 
 return function()
     local confirmed = {}
     for number = 1, 10 do
         local text = "note " .. number
-        if funcs.call("app:note", text) then
+        if process.exec("app:note", "app:processes", text) then
             table.insert(confirmed, text)
         end
         time.sleep("1s")

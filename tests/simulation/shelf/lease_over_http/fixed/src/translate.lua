@@ -4,7 +4,7 @@ local time = require("time")
 
 return function(name)
     local documents = store.get("app:documents")
-    while not documents:put("lease", name, { only_if_absent = true, ttl = 45 }) do
+    while not documents:put("lease", name, { only_if_absent = true, ttl = 35 }) do
         time.sleep("1s")
     end
     local words = documents:entry("words")

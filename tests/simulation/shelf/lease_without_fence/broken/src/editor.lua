@@ -7,7 +7,9 @@ return function(name)
         time.sleep("1s")
     end
     local pages = documents:get("pages")
-    time.sleep("3s")
+    for _ = 1, 6 do
+        time.sleep("1s")
+    end
     documents:set("pages", pages + 1)
     if documents:get("lease") == name then
         documents:delete("lease")

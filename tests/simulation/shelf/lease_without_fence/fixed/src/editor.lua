@@ -7,7 +7,9 @@ return function(name)
         time.sleep("1s")
     end
     local entry = documents:entry("pages")
-    time.sleep("3s")
+    for _ = 1, 6 do
+        time.sleep("1s")
+    end
     local _, err = documents:put("pages", entry.value + 1, { if_version = entry.version })
     if documents:get("lease") == name then
         documents:delete("lease")

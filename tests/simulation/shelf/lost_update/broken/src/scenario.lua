@@ -8,8 +8,7 @@ return function()
     end
     local done = 0
     for _, future in ipairs(futures) do
-        local payload, ok = future:response():receive()
-        if ok and payload and payload:data() then
+        if future:await() then
             done = done + 1
         end
     end

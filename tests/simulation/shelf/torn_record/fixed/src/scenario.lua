@@ -4,7 +4,7 @@ local time = require("time")
 return function()
     local confirmed = {}
     for number = 1, 12 do
-        if funcs.call("app:append", number) then
+        if process.exec("app:append", "app:processes", number) then
             table.insert(confirmed, number)
         end
     end
