@@ -42,6 +42,8 @@ class Draft:
         self.commands: list[Command] = []
         self.taken: list[int] = []
         self.end: Command | Event | None = None
+        #: Whether the run takes its first step, some time after it was created.
+        self.begins_late = False
         self._add: dict[int, Pending] = {}
         self._drop: dict[int, None] = {}
         self._memo: dict[str, Any] | None = None
@@ -67,6 +69,7 @@ class Draft:
         elif isinstance(event, _ANSWERS):
             self.settle(event.seq)
         elif isinstance(event, wire.Started):
+            self.begins_late = 0 in self.run.pending
             self.settle(0)
         elif isinstance(event, wire.Terminated | wire.TimedOut):
             self.end = event

@@ -111,13 +111,14 @@ class Driver:
         Raises:
             LuaError: its code cannot be run, or does something else than what is recorded.
         """
-        if run.machine is None or run.machine.lost:
-            records = await self.history.load(run.run_id)
-            run.machine = await replay(self.new_machine, records)
-            if records:
-                run.last_ns = max(run.last_ns, records[-1].at_ns)
-        self._keep(run)
-        return run.machine
+        async with run.waking:
+            if run.machine is None or run.machine.lost:
+                records = await self.history.load(run.run_id)
+                run.machine = await replay(self.new_machine, records)
+                if records:
+                    run.last_ns = max(run.last_ns, records[-1].at_ns)
+            self._keep(run)
+            return run.machine
 
     # a new run ----------------------------------------------------------------------------------------------------
     async def begin(

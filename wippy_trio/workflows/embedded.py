@@ -6,6 +6,7 @@ is durable; those of which nobody knows whether they were done are done again af
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ __all__ = ["Embedded"]
 _NS = 1_000_000_000
 _CLAIM_COUNT = 1_000
 _POSTED_COUNT = 10_000
+_PURGE_EVERY, _PURGE_COUNT = 1_000, 1_000
 _TEND_S = 0.5
 _RETRY = -9  # a run to be looked at again, among the alarms
 
@@ -69,6 +71,7 @@ class Embedded:
         self.family = Family(self)
         self.client = EmbeddedClient(self)
         self.starts = Starts(self)
+        self._closed_count = 0
         self._nursery: trio.Nursery | None = None
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -87,7 +90,17 @@ class Embedded:
     def soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Do something for a run, in the engine's nursery."""
         if self._nursery is not None:
-            self._nursery.start_soon(function, *args)
+            self._nursery.start_soon(self._guarded, function, args)
+
+    async def _guarded(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """One task of the engine: what goes wrong in it is logged, and ends nothing else."""
+        try:
+            await function(*args)
+        except LuaError as problem:
+            self.runtime.log.error("a task of the workflow engine failed", error=str(problem))
+        except Exception as problem:  # noqa: BLE001 - ours: logged whole
+            trace = "".join(traceback.format_exception(problem))
+            self.runtime.log.error("internal error in the workflow engine", trace=trace)
 
     # resuming --------------------------------------------------------------------------------------------------------
     async def resume(self) -> int:
@@ -102,6 +115,7 @@ class Embedded:
             if len(claimed) < _CLAIM_COUNT:
                 break
         await self.collect()
+        self.soon(self._purge)
         if self.history.lease_s:
             self.soon(self._tend, self.history.lease_s)
         return count
@@ -122,6 +136,13 @@ class Embedded:
                 run.heard &= left
             for _, caught_up in behind:
                 caught_up.set()
+
+    async def _purge(self) -> None:
+        """Delete runs that closed longer ago than they are kept."""
+        if self.settings.keep_s > 0 and self.history.failed is None:
+            before_ns = self.runtime.environment.clock.wall_ns() - round(self.settings.keep_s * _NS)
+            while await self.history.purge(before_ns, _PURGE_COUNT) == _PURGE_COUNT:
+                pass
 
     async def _tend(self, lease_s: float) -> None:
         """Hold the lease, take over runs whose owner is gone, and hear what other nodes left."""
@@ -176,7 +197,7 @@ class Embedded:
     def put(self, run: LiveRun, inbound: Inbound) -> None:
         """Line an event up for a run; one that has closed hears of nothing more."""
         if not run.closed.is_set():
-            run.put(inbound, self.settings.inbox_count)
+            run.put(inbound, self.settings.inbox_count if inbound.tell is not None else 0)
             if not run.working:
                 self.soon(self.driver.work, run)
 
@@ -235,17 +256,8 @@ class Embedded:
             self.tell(run, wire.TimedOut(pending.data.decode()))
         elif pending.kind == "start":
             self.tell(run, wire.decode(pending.data))
-            self.soon(self._collect_after, run)
         elif pending.kind == "activity":
             self.soon(self._activity, self.activities.again, run, seq)
-
-    async def _collect_after(self, run: LiveRun) -> None:
-        """What was left for a run before its first step comes right after that."""
-        while run.working or run.waits_to_start or run.inbox:
-            if run.closed.is_set() or run.stuck is not None:
-                return
-            await trio.sleep(0.001)
-        await self.collect()
 
     async def _retry(self, run: LiveRun) -> None:
         run.stuck = None
@@ -274,6 +286,8 @@ class Embedded:
     def perform(self, run: LiveRun, draft: Draft) -> None:
         """See `driver.Effects`."""
         open_still = draft.end is None
+        if draft.begins_late and open_still:  # what was left for the run before its first step comes now
+            self.soon(self.collect)
         for command in draft.commands:
             if isinstance(command, wire.UpdateReject | wire.UpdateComplete):
                 answer = run.updates.pop(command.id, None)
@@ -306,6 +320,9 @@ class Embedded:
         """See `driver.Effects`."""
         del draft
         self._forget(run)
+        self._closed_count += 1
+        if self._closed_count % _PURGE_EVERY == 0:
+            self.soon(self._purge)
         following = closing.successor
         if following is not None:
             self.adopt(LiveRun(following.info, following.pending), resumed=False)

@@ -10,7 +10,7 @@ from sandbox.values import unpack
 from wippy_trio.core.errors import NotFoundError, UnavailableError
 from wippy_trio.workflows import wire
 from wippy_trio.workflows.closing import outcome_of
-from wippy_trio.workflows.history import Status
+from wippy_trio.workflows.history import RunInfo, Status
 from wippy_trio.workflows.live import Answer, Inbound, LiveRun
 from wippy_trio.workflows.replay import replay
 
@@ -28,6 +28,18 @@ class EmbeddedClient:
     def __init__(self, engine: Embedded) -> None:
         self._engine = engine
 
+    async def closed(self, run_id: str) -> RunInfo | None:
+        """Wait until a run has closed, whichever node runs it; its header."""
+        while True:
+            info = await self._engine.history.run(run_id)
+            if info is None or info.status is not Status.OPEN:
+                return info
+            run = self._engine.runs.get(run_id)
+            if run is not None:
+                await run.closed.wait()
+            else:
+                await trio.sleep(_POLL_S)
+
     async def outcome(self, workflow_id: str, run_id: str = "") -> Any:
         """Wait for the end of a workflow, over all runs that continue the given (or latest) one.
 
@@ -39,11 +51,8 @@ class EmbeddedClient:
             if info is None:
                 raise NotFoundError(f"workflow not found: {workflow_id}")
             if info.status is Status.OPEN:
-                run = self._engine.runs.get(info.run_id)
-                if run is not None:
-                    await run.closed.wait()
-                else:
-                    await trio.sleep(_POLL_S)
+                run_id = info.run_id
+                await self.closed(run_id)
             elif info.next_run_id:
                 run_id = info.next_run_id
             else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 import trio
 
-from wippy_trio.core.errors import InvalidError, LuaError
+from wippy_trio.core.errors import LuaError, RateLimitedError
 from wippy_trio.workflows.history import Pending, RunInfo
 from wippy_trio.workflows.wire import Event, SendMessage, Started, Terminated, TimedOut
 
@@ -113,6 +113,7 @@ class LiveRun:
         "size_bytes",
         "stuck",
         "updates",
+        "waking",
         "working",
     )
 
@@ -125,6 +126,8 @@ class LiveRun:
         self.inbox: deque[Inbound] = deque()
         self.machine: WorkflowMachine | None = None
         self.working = False
+        #: Held by whoever makes its machine.
+        self.waking = trio.Lock()
         self.canceled = False
         #: How often in a row the VM failed under it.
         self.lost_count = 0
@@ -157,13 +160,13 @@ class LiveRun:
         )
 
     def put(self, inbound: Inbound, limit: int) -> None:
-        """Line an event up.
+        """Line an event up; `limit` 0 = in any case.
 
         Raises:
-            InvalidError: too many are waiting.
+            RateLimitedError: too many are waiting.
         """
-        if len(self.inbox) >= limit:
-            raise InvalidError(f"workflow {self.info.workflow_id} has {limit} events waiting", retryable=True)
+        if limit and len(self.inbox) >= limit:
+            raise RateLimitedError(f"workflow {self.info.workflow_id} has {limit} events waiting")
         if isinstance(inbound.event, Started | Terminated | TimedOut):
             self.inbox.appendleft(inbound)
         else:

@@ -106,6 +106,7 @@ class Starts:
             raise refusal
         if conflict == "terminate_existing":
             await self._engine.end(request.workflow_id, "replaced by a new start")
+            await self._engine.client.closed(info.run_id)
             return info.run_id
         for signal in _signals(request):
             await self._engine.tell_durably(request.workflow_id, signal)
