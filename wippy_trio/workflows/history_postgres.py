@@ -41,7 +41,7 @@ from wippy_trio.workflows.history_postgres_batch import (
     array,
     check_texts,
 )
-from wippy_trio.workflows.history_postgres_node import LEASE_S, Lent, PostgresNode
+from wippy_trio.workflows.history_postgres_node import LEASE_S, SESSION, Lent, PostgresNode
 
 __all__ = ["PostgresHistory"]
 
@@ -100,6 +100,7 @@ class PostgresHistory:
 
     def __init__(self, settings: PostgresSettings, environment: Environment, name: str) -> None:
         check_real(environment, "workflows.database")
+        settings = attrs.evolve(settings, options={**SESSION, **settings.options})
         self._environment = environment
         self._limits = PostgresLimits(open_max_count=6, idle_max_count=6)
         self._pool = PostgresPool(settings, environment, "workflows.database", self._limits)

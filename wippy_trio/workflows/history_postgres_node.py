@@ -14,12 +14,14 @@ from wippy_trio.storage.postgres_settings import PostgresLimits, PostgresSetting
 from wippy_trio.storage.sql import SqlValue
 from wippy_trio.workflows.history_postgres_batch import CHANNEL, SCHEMA
 
-__all__ = ["LEASE_S", "LOST_S", "Lent", "PostgresNode"]
+__all__ = ["LEASE_S", "LOST_S", "SESSION", "Lent", "PostgresNode"]
 
 #: Seconds after the last renewal from which a node whose session has ended counts as dead.
 LOST_S = 2.0
 #: Seconds that a lease holds without being renewed.
 LEASE_S = 15.0
+#: Settings of a node's sessions: what it holds in a transaction must not outlast it when it freezes or is cut off.
+SESSION = {"idle_in_transaction_session_timeout": "10s", "lock_timeout": "10s"}
 _VERSION = "1"
 _LOCKS = 0x77697070  # "wipp": our class of advisory locks
 
@@ -28,9 +30,11 @@ VALUES ($1, $2, clock_timestamp(), clock_timestamp() + make_interval(secs => $3)
 _HOLD = "SELECT pg_current_xact_id()::text FROM wippy_nodes WHERE number = $1 FOR KEY SHARE"
 _RENEW = """UPDATE wippy_nodes SET renewed_at = clock_timestamp(),
 expires_at = clock_timestamp() + make_interval(secs => $2) WHERE number = $1"""
-_BURY = f"""DELETE FROM wippy_nodes WHERE number <> $1 AND (expires_at < clock_timestamp()
+# One that is in the middle of a transaction is left until that has ended; the server ends it where the node does not.
+_BURY = f"""DELETE FROM wippy_nodes WHERE number IN (
+SELECT number FROM wippy_nodes WHERE number <> $1 AND (expires_at < clock_timestamp()
 OR (renewed_at < clock_timestamp() - make_interval(secs => {LOST_S})
-AND pg_try_advisory_xact_lock({_LOCKS}, number)))"""
+AND pg_try_advisory_xact_lock({_LOCKS}, number))) FOR UPDATE SKIP LOCKED)"""
 
 
 class PostgresNode:

@@ -122,6 +122,25 @@ async def test_a_node_whose_session_was_cut_lives_on_when_it_renews(nodes, sql) 
     await first.append(Change("r1", 2, [Record(1, b"a")]))
 
 
+async def test_a_node_that_froze_in_a_transaction_holds_nobody_up(nodes, sql) -> None:
+    first, second = nodes
+    await first.create(new())
+    await sql.execute("UPDATE wippy_nodes SET expires_at = now() WHERE number = $1", [first._node.number])
+    frozen = await first._pool.take()
+    await frozen.run("SET idle_in_transaction_session_timeout = '60ms'")
+    await frozen.run("BEGIN")
+    await first._node.hold(frozen)
+    assert await run_ids(second) == []  # at once, without waiting
+    await second.renew(0, 30 * SECOND_NS)
+    with trio.fail_after(5):
+        while (found := await run_ids(second)) == []:  # until the server has ended the transaction
+            await trio.lowlevel.checkpoint()
+    assert found == ["r1"]
+    first._pool.give_now(frozen)
+    ((timeout,),) = (await first._ask("SHOW idle_in_transaction_session_timeout", []))[0].rows
+    assert timeout == "10s"
+
+
 async def test_a_lease_is_as_long_as_was_asked(nodes, sql) -> None:
     first, _ = nodes
     await first.renew(5 * SECOND_NS, 65 * SECOND_NS)
