@@ -268,6 +268,26 @@ async def kill_rounds(place: Place, rounds: int, seed: int, most: int = 60) -> B
     return book
 
 
+async def server_rounds(place: Place, rounds: int, seed: int) -> Book:
+    """Load a node while its PostgreSQL server crashes and comes back, so many times."""
+    assert place.server is not None
+    random, book = Random(seed), Book()
+    clients = [Client(book, Random(f"{seed}/{number}")) for number in range(CLIENTS)]
+    with running(place) as node:
+        await node.ready()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(load, clients, node.port, 60.0 + 10.0 * rounds)
+            for _ in range(rounds):
+                enough, deadline = book.acknowledged() + 5 + random.randrange(40), time.monotonic() + 2 * LIFE_S
+                while book.acknowledged() < enough and time.monotonic() < deadline:
+                    await trio.sleep(0.005)
+                place.server.stop(signal.SIGQUIT)
+                place.server.start()
+                book.kills += 1
+            nursery.cancel_scope.cancel()
+    return book
+
+
 async def settle(place: Place, book: Book) -> list[str]:
     """Start the node once more, end every job, wait for the results, and compare; what is wrong, in words."""
     with running(place) as node:

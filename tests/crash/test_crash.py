@@ -9,22 +9,33 @@ from collections import Counter
 import pytest
 import trio
 
-from tests.crash.campaign import Book, Job, Place, compare, effects, kill_rounds, settle
+from tests.crash.campaign import Book, Job, Place, compare, effects, kill_rounds, server_rounds, settle
 from tests.crash.faults import strike
+from tests.services.postgres import server
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
 def test_killed_five_times_nothing_acknowledged_is_lost(kind, tmp_path, request) -> None:
-    server = request.getfixturevalue("postgres_server") if kind == "postgres" else None
-    place = Place.make(tmp_path / "app", server)
+    place = Place.make(tmp_path / "app", request.getfixturevalue("postgres_server") if kind == "postgres" else None)
     book = trio.run(kill_rounds, place, 5, 1)
     wrong = trio.run(settle, place, book)
     assert not wrong
     assert book.kills == 5
     assert book.acknowledged() > 10
     assert sum(effects(place).values()) > 10
+
+
+@pytest.mark.service
+def test_a_server_that_crashes_loses_nothing_either(tmp_path, postgres_server) -> None:
+    del postgres_server  # so that it is skipped, or fails, where there is none
+    with server(durable=True) as own:
+        place = Place.make(tmp_path / "app", own)
+        book = trio.run(server_rounds, place, 2, 1)
+        wrong = trio.run(settle, place, book)
+    assert not wrong
+    assert book.acknowledged() > 10
 
 
 @pytest.mark.parametrize(("call", "number"), [("fdatasync", 1), ("fdatasync", 12), ("pwrite64", 60)])
