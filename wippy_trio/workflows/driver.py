@@ -76,6 +76,7 @@ class Driver:
         self.settings = settings
         self._effects = effects
         self._shard = MachineShard(runtime.engine, "workflows", runtime.engine.limits.memory_bytes)
+        runtime.engine.adopt_shard(self._shard)
         self._machines: OrderedDict[str, LiveRun] = OrderedDict()
 
     def now_ns(self, run: LiveRun) -> int:

@@ -63,12 +63,26 @@ class Family:
     async def resume(self, run: LiveRun, pending: Pending) -> None:
         """After a restart: a request is made again; of a child that had started the end may have been missed."""
         if pending.kind == "external" or not pending.attempts_count:
-            await self.perform(run, pending)
+            if await self._arrived(run, wire.decode(pending.data)):
+                self._answer(run, pending, None)
+            else:
+                await self.perform(run, pending)
             return
         command: StartChild = wire.decode(pending.data)
         info = await self._engine.history.latest(command.workflow_id)
         if info is not None and info.status is not Status.OPEN and self._is_child(info, run, pending.seq):
             await self.tell_parent(info)
+
+    async def _arrived(self, run: LiveRun, command: Any) -> bool:
+        """Whether a message to a workflow was recorded there before the node stopped."""
+        if not isinstance(command, wire.SignalExternal):
+            return False
+        info = await self._engine.history.latest(command.workflow_id)
+        if info is None:
+            return False
+        id = f"{run.run_id}:{command.seq}"
+        records = await self._engine.history.load(info.run_id)
+        return any(getattr(wire.decode(record.data), "id", "") == id for record in records)
 
     @staticmethod
     def _is_child(info: RunInfo, run: LiveRun, seq: int) -> bool:
@@ -197,7 +211,7 @@ class Family:
     async def _request(self, run: LiveRun, command: Any) -> None:
         engine, pid = self._engine, run.info.pid
         if isinstance(command, wire.SignalExternal):
-            event = wire.SignalReceived(command.topic, command.payloads, pid)
+            event = wire.SignalReceived(command.topic, command.payloads, pid, f"{run.run_id}:{command.seq}")
             await engine.tell_durably(command.workflow_id, event)
         elif isinstance(command, wire.CancelExternal):
             if command.workflow_id:

@@ -68,8 +68,8 @@ class Starts:
                     request.args,
                     request.context,
                     request.options,
-                    request.options.task_queue,
-                    request.options.namespace,
+                    request.options.task_queue or self._task_queue(worker),
+                    request.options.namespace or "default",
                     parent[0],
                     zone=environment.clock.zone(),
                 )
@@ -80,6 +80,12 @@ class Starts:
         finally:
             if not lock.locked() and not lock.statistics().tasks_waiting:
                 self._starting.pop(request.workflow_id, None)
+
+    def _task_queue(self, worker: EntryId) -> str:
+        """The task queue of a `temporal.worker` entry; its host's id where there is none."""
+        registry = self._engine.runtime.registry
+        entry = registry.get(worker) if worker in registry else None
+        return str((entry.data.get("task_queue") if entry is not None else None) or worker)
 
     async def _existing(self, request: StartRequest, parent: tuple[str, str, int]) -> RunInfo | str:
         """What the policies say of a workflow of that id: the run to be used, or the id of the last one that closed."""

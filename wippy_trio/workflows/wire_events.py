@@ -162,12 +162,17 @@ class TimerFired(Event):
 
 @attrs.frozen(slots=True)
 class SignalReceived(Event):
-    """A message: `name` is its topic, `source` the PID of who sent it (or empty)."""
+    """A message: `name` is its topic, `source` the PID of who sent it (or empty).
+
+    `id` is set where a workflow sent it: the sender's run and the number it has there. It keeps a message that is sent
+    again after a restart from arriving twice.
+    """
 
     kind: ClassVar[str] = "signal_received"
     name: str
     payloads: bytes = NONE
     source: str = ""
+    id: str = ""
 
 
 @attrs.frozen(slots=True)
