@@ -3,7 +3,7 @@
 A node has a number that no other ever had, and a row that is its lease. Each writing transaction holds that row
 (`FOR KEY SHARE`): a node whose row is gone cannot write, whatever its clock says. Who takes over deletes the row of a
 node whose lease is over, or whose session has ended (its advisory lock is free) for `LOST_S`; its open runs are free
-then. Times are the server's. Source: ours (issue 6; docs/decisions/0007-postgresql-on-trio.md).
+then. Times are the server's. Source: ours (issue 6; docs/decisions/0010-ownership-in-postgresql.md).
 """
 
 from __future__ import annotations
