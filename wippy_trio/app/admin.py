@@ -165,7 +165,7 @@ async def answer(runtime: Runtime, request: dict[str, Any]) -> Any:
 
     Args:
         runtime: of the node.
-        request: `op` (ps, tree, inspect, why, exits) and its arguments.
+        request: `op` (ps, tree, inspect, why, exits, workflow) and its arguments.
 
     Raises:
         LuaError: a question that cannot be answered.
@@ -176,6 +176,7 @@ async def answer(runtime: Runtime, request: dict[str, Any]) -> Any:
         "inspect": _inspect,
         "why": _why,
         "exits": _exits,
+        "workflow": _workflow,
     }
     operation = operations.get(str(request.get("op")))
     if operation is None:
@@ -230,6 +231,12 @@ async def _why(runtime: Runtime, request: dict[str, Any]) -> Any:
 async def _exits(runtime: Runtime, request: dict[str, Any]) -> Any:
     await trio.lowlevel.checkpoint()
     return endings(runtime, _limit(request), failed_only=request.get("failed") is True)
+
+
+async def _workflow(runtime: Runtime, request: dict[str, Any]) -> Any:
+    from wippy_trio.workflows import console
+
+    return await console.answer(runtime, request)
 
 
 # the asker's side ----------------------------------------------------------------------------------------------------

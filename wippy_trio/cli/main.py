@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from wippy_trio import __version__
-from wippy_trio.cli import inspect, simulation
+from wippy_trio.cli import inspect, simulation, workflow
 from wippy_trio.cli.options import Logging, Source, logging_options, source_options
 
 __all__ = ["main"]
@@ -176,6 +176,7 @@ def version(short: bool, as_json: bool) -> None:
 
 inspect.add_commands(cli)
 simulation.add_commands(cli)
+workflow.add_commands(cli)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
 from wippy_trio.core.errors import UnsupportedError
@@ -18,7 +19,8 @@ from wippy_trio.workflows import wire
 from wippy_trio.workflows.choice import Engine, engine_of
 from wippy_trio.workflows.definitions import Definition, Definitions, definitions_of
 from wippy_trio.workflows.embedded import Embedded
-from wippy_trio.workflows.history import History
+from wippy_trio.workflows.export import export_run
+from wippy_trio.workflows.history import History, RunInfo, RunQuery
 from wippy_trio.workflows.history_sqlite import SqliteHistory
 from wippy_trio.workflows.host import HOSTS, StartRequest, WorkflowHost
 from wippy_trio.workflows.live import WorkflowSettings
@@ -69,6 +71,14 @@ class EmbeddedHost(WorkflowHost):
     async def update(self, workflow_id: str, name: str, args: bytes, update_id: str) -> Any:
         """See `WorkflowHost.update`."""
         return await self._engine.client.update(workflow_id, name, args, update_id)
+
+    async def runs(self, wanted: RunQuery) -> list[RunInfo]:
+        """See `WorkflowHost.runs`."""
+        return await self._engine.history.find(attrs.evolve(wanted, worker=str(self.id)))
+
+    async def exported(self, info: RunInfo) -> dict[str, Any]:
+        """See `WorkflowHost.exported`."""
+        return export_run(info, await self._engine.history.load(info.run_id))
 
 
 class Workflows:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wippy_trio.actors.topology import Topology
     from wippy_trio.core.frame import Frame
     from wippy_trio.runtime import Runtime
+    from wippy_trio.workflows.history import RunInfo, RunQuery
 
 __all__ = ["HOSTS", "StartRequest", "WorkflowHost", "find_host"]
 
@@ -159,6 +160,22 @@ class WorkflowHost(ABC):
 
         Raises:
             LuaError: it was rejected or failed.
+        """
+
+    @abstractmethod
+    async def runs(self, wanted: RunQuery) -> list[RunInfo]:
+        """Runs of this host, newest first; `wanted.worker` does not matter.
+
+        Raises:
+            LuaError: the engine cannot be asked.
+        """
+
+    @abstractmethod
+    async def exported(self, info: RunInfo) -> dict[str, Any]:
+        """The history of a run as JSON-like data (`export.py`).
+
+        Raises:
+            LuaError: NotFound when there is none.
         """
 
     # for processes -------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ importing trio-asyncio changes the process's event-loop policy. Source: docs tem
 
 from __future__ import annotations
 
-import logging
 import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,9 +21,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from sandbox.errors import KINDS, LuaError
 from wippy_trio.core.errors import InvalidError, TimeoutExpiredError, UnavailableError, UnsupportedError
 from wippy_trio.workflows.temporal_convert import CONVERTER
+from wippy_trio.workflows.temporal_log import sdk_log
 
 if TYPE_CHECKING:
-    from wippy_trio.runtime import Log, Runtime
+    from wippy_trio.runtime import Runtime
     from wippy_trio.workflows.temporal_config import ClientConfig
 
 __all__ = ["Loop", "TemporalClient", "open_client", "open_loop", "rpc_error"]
@@ -168,7 +168,6 @@ async def open_client(config: ClientConfig, runtime: Runtime) -> AsyncIterator[T
         UnavailableError: the server refuses, or is not there.
         UnsupportedError: `tls.insecure_skip_verify`.
     """
-    _route_log(runtime.log)
     tls, key = await _tls(config, runtime), await _api_key(config, runtime)
     keep_alive = KeepAliveConfig(round(config.keep_alive_time_s * 1000), round(config.keep_alive_timeout_s * 1000))
 
@@ -183,15 +182,16 @@ async def open_client(config: ClientConfig, runtime: Runtime) -> AsyncIterator[T
             connect_timeout=timedelta(seconds=config.connection_timeout_s),
         )
 
-    async with open_loop() as loop:
-        try:
-            with trio.fail_after(config.connection_timeout_s):
-                sdk = await loop.run(connect)
-        except trio.TooSlowError:
-            raise TimeoutExpiredError(f"no connection to temporal at {config.address} in time") from None
-        except (RuntimeError, RPCError) as problem:
-            raise UnavailableError(f"failed to connect to temporal at {config.address}: {problem}") from problem
-        yield TemporalClient(config, sdk, loop, runtime.environment.ids.uuid)
+    with sdk_log(runtime.log):
+        async with open_loop() as loop:
+            try:
+                with trio.fail_after(config.connection_timeout_s):
+                    sdk = await loop.run(connect)
+            except trio.TooSlowError:
+                raise TimeoutExpiredError(f"no connection to temporal at {config.address} in time") from None
+            except (RuntimeError, RPCError) as problem:
+                raise UnavailableError(f"failed to connect to temporal at {config.address}: {problem}") from problem
+            yield TemporalClient(config, sdk, loop, runtime.environment.ids.uuid)
 
 
 async def _read(config: ClientConfig, runtime: Runtime, path: str, field: str) -> bytes:
@@ -232,29 +232,3 @@ async def _tls(config: ClientConfig, runtime: Runtime) -> TLSConfig | bool | Non
     if tls.ca_file:
         ca = await _read(config, runtime, tls.ca_file, "ca_file")
     return TLSConfig(ca, tls.server_name or None, cert, key)
-
-
-class _LogHandler(logging.Handler):
-    """The SDK's own log lines go to ours: what it calls a warning is often news, so they come one level lower."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
-        self.log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`."""
-        text = record.getMessage().partition("\n")[0]
-        error = str(record.exc_info[1]) if record.exc_info and record.exc_info[1] is not None else None
-        fields = {"logger": record.name} | ({"error": error} if error else {})
-        if record.levelno >= logging.ERROR:
-            self.log.warn(text, **fields)
-        else:
-            self.log.debug(text, **fields)
-
-
-def _route_log(log: Log) -> None:
-    """Python's logging is one for the process: the last client that opened gets the SDK's lines."""
-    for name in ("temporalio", "trio-asyncio"):
-        logger = logging.getLogger(name)
-        logger.propagate = False
-        logger.handlers = [_LogHandler(log)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wippy_trio.workflows import temporal_calls as calls
+from wippy_trio.workflows import temporal_records as records
 from wippy_trio.workflows.definitions import definitions_of
 from wippy_trio.workflows.host import StartRequest, WorkflowHost
 from wippy_trio.workflows.wire import NONE
 
 if TYPE_CHECKING:
     from wippy_trio.runtime import Runtime
+    from wippy_trio.workflows.history import RunInfo, RunQuery
     from wippy_trio.workflows.temporal_client import TemporalClient
     from wippy_trio.workflows.temporal_config import WorkerConfig
 
@@ -55,3 +57,11 @@ class TemporalHost(WorkflowHost):
     async def update(self, workflow_id: str, name: str, args: bytes, update_id: str) -> Any:
         """See `WorkflowHost`."""
         return await calls.update(self.client, workflow_id, name, args, update_id)
+
+    async def runs(self, wanted: RunQuery) -> list[RunInfo]:
+        """See `WorkflowHost`. The server's list is a moment behind."""
+        return await records.runs(self.client, wanted, self)
+
+    async def exported(self, info: RunInfo) -> dict[str, Any]:
+        """See `WorkflowHost`."""
+        return await records.exported(self.client, info.workflow_id, info.run_id)

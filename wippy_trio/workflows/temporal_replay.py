@@ -23,6 +23,7 @@ from wippy_trio.workflows.temporal_client import open_loop
 from wippy_trio.workflows.temporal_commands import Route
 from wippy_trio.workflows.temporal_config import WorkerConfig
 from wippy_trio.workflows.temporal_convert import CONVERTER
+from wippy_trio.workflows.temporal_log import sdk_log
 from wippy_trio.workflows.temporal_run import AnyWorkflow, LuaRunner
 from wippy_trio.workflows.temporal_worker import HereExecutor
 
@@ -61,7 +62,7 @@ async def replay_temporal(runtime: Runtime, text: str | bytes, workflow_id: str 
     Args:
         runtime: of the app.
         text: the history.
-        workflow_id: what `workflow.info` tells; exports do not hold it.
+        workflow_id: what `workflow.info` tells where the history, of an old server, does not.
 
     Raises:
         InvalidError: it is no history.
@@ -69,30 +70,33 @@ async def replay_temporal(runtime: Runtime, text: str | bytes, workflow_id: str 
         InternalError: the replay could not be done.
     """
     history = _parse(workflow_id, text)
-    type_ = history.events[0].workflow_execution_started_event_attributes.workflow_type.name
+    started = history.events[0].workflow_execution_started_event_attributes
+    type_ = started.workflow_type.name
+    history = WorkflowHistory(started.workflow_id or workflow_id, history.events)
     definition = definitions_of(runtime.extras).named(type_)
     if definition is None:
         raise NotFoundError(f"workflow not found: {type_}")
     runner = _runner(runtime, definition)
-    async with open_loop() as loop:
-        replayer = Replayer(
-            workflows=[AnyWorkflow],
-            workflow_task_executor=HereExecutor(),
-            workflow_runner=runner,
-            unsandboxed_workflow_runner=runner,
-            data_converter=CONVERTER,
-            build_id="wippy-trio",
-        )
-
-        async def work() -> Any:
-            return await replayer.replay_workflow(history, raise_on_replay_failure=False)
-
-        result = await loop.run(work)
+    with sdk_log(runtime.log):
+        async with open_loop() as loop:
+            result = await loop.run(_replayed, runner, history)
     failure = result.replay_failure
     if failure is not None and not isinstance(failure, NondeterminismError):
         raise InternalError(f"the history could not be replayed: {'; '.join(runner.failures) or failure}") from failure
     problem = "" if failure is None else _plain(str(failure))
     return TemporalReplay(type_, len(history.events), problem, tuple(runner.lines) if problem else ())
+
+
+async def _replayed(runner: LuaRunner, history: WorkflowHistory) -> Any:
+    replayer = Replayer(
+        workflows=[AnyWorkflow],
+        workflow_task_executor=HereExecutor(),
+        workflow_runner=runner,
+        unsandboxed_workflow_runner=runner,
+        data_converter=CONVERTER,
+        build_id="wippy-trio",
+    )
+    return await replayer.replay_workflow(history, raise_on_replay_failure=False)
 
 
 def _plain(text: str) -> str:
