@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import entries_of
 from tests.wippy_trio.workflows.kills import Node, host_of, start, through_all_kills
 from tests.wippy_trio.workflows.machines import workflow_entry
+from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import NotFoundError
 
 WORLD = """
@@ -28,8 +29,8 @@ CHILD = workflow_entry("time.sleep('1m') return ... * 2", MODULES, "child")
 def killed(tmp_path, autojump_clock, monkeypatch):
     counter = itertools.count()
 
-    async def run(source: str, play: Any = start) -> list[Any]:
-        entries = [*entries_of(WORLD), workflow_entry(source, MODULES), CHILD]
+    async def run(source: str, play: Any = start, child: Entry = CHILD) -> list[Any]:
+        entries = [*entries_of(WORLD), workflow_entry(source, MODULES), child]
         return await through_all_kills(lambda: Node(entries, str(tmp_path / f"{next(counter)}.db")), play, monkeypatch)
 
     return run
@@ -132,3 +133,24 @@ async def test_versions(killed):
         return { version, workflow.version("x", 1, 2), workflow.version("y", 1, 3) }
     """
     assert all_equal(await killed(source), 1) == [2, 2, 3]
+
+
+async def test_a_message_between_workflows_arrives_once(killed):
+    target = workflow_entry(
+        """
+        local seen, inbox = {}, process.inbox()
+        while true do
+          local r = channel.select({ inbox:case_receive(), time.after("1h"):case_receive() })
+          if r.channel ~= inbox then return seen end
+          seen[#seen + 1] = r.value:payload():data()
+        end
+        """,
+        MODULES,
+        "child",
+    )
+    source = """
+        local pid = process.spawn("app:child", "wippy:workflows")
+        for i = 1, 3 do assert(process.send(pid, "n", i)) end
+        return process.events():receive().result.value
+    """
+    assert all_equal(await killed(source, child=target), 6) == [1, 2, 3]
