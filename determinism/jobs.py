@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TypeVar
@@ -15,7 +17,7 @@ from typing import TypeVar
 A = TypeVar("A")
 T = TypeVar("T")
 
-__all__ = ["core_count", "each_in_processes", "enter_folder"]
+__all__ = ["core_count", "each_in_processes", "enter_folder", "run_python"]
 
 _PIECES_A_PROCESS = 10
 
@@ -68,3 +70,27 @@ def each_in_processes(
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 take(future.result())
+
+
+def run_python(code: str, given: str, hash_seed: str) -> str:
+    """Run Python code in a fresh process of this interpreter.
+
+    Args:
+        code: what to run.
+        given: its standard input.
+        hash_seed: value of `PYTHONHASHSEED`.
+
+    Returns:
+        What it wrote to its standard output.
+
+    Raises:
+        RuntimeError: it failed; with what it wrote to standard error.
+    """
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], input=given, env=environment, capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        message = f"the process failed: {ended.stderr.strip()}"
+        raise RuntimeError(message)
+    return ended.stdout

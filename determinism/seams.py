@@ -249,6 +249,10 @@ class Crew(Protocol):
 class World(Protocol):
     """A simulated world, as the engine meets it: it orders, and it is told what happens. A live node has none."""
 
+    @property
+    def detail(self) -> bool:
+        """Whether it wants to know all that could differ between two runs: lines, payloads, results of all calls."""
+
     def adopt(self, crew: Crew) -> None:
         """The current task runs the actors of `crew`: the world chooses among them, and among all that is ready."""
 

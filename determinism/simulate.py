@@ -8,6 +8,7 @@ a task. At every step the strategy is shown the list; what it chooses takes one 
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -63,6 +64,11 @@ class Simulation:
         #: Called before each step that is not an observer's.
         self.before_step: Callable[[], None] | None = None
         self.exempt: Collection[str] = frozenset()
+        #: See `seams.World.detail`.
+        self.detail = False
+        #: With `detail`: the number of an event whose Python stack is kept, and that stack.
+        self.stack_at = -1
+        self.stack: list[str] = []
         #: The names chosen where there was a choice; kept only on demand.
         self.schedule: list[str] | None = None
         #: Kept by explorations: the state a life is in.
@@ -90,6 +96,8 @@ class Simulation:
 
     def record(self, actor: str, what: str, about: str = "", data: bytes = b"") -> None:
         """See `seams.World`."""
+        if self.trace.count == self.stack_at:
+            self.stack = traceback.format_stack()[:-1]
         self.trace.record(self.now_ns(), actor, what, about, data)
         if self.footprints is not None:
             self._touched.append(_object_of(actor, what, about))

@@ -6,13 +6,14 @@ Two runs are the same run when their hashes are equal. Source: ours (architectur
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 
 __all__ = ["Trace", "TraceEvent"]
 
 #: Events a kept log holds; later ones still count in the hash.
 LOG_COUNT = 200_000
-_SHOWN_BYTES = 256
+_SHOWN_BYTES = 1024
 _OPERATIONS = frozenset({"issue", "call", "sent"})
 
 
@@ -27,6 +28,7 @@ class TraceEvent:
         what: step, issue, answer, sent, message, event, exit, fault, choice, ...
         about: whom or what it is about.
         data: the first bytes of what was involved.
+        check: a checksum of all of them.
     """
 
     number: int
@@ -35,6 +37,7 @@ class TraceEvent:
     what: str
     about: str
     data: bytes
+    check: int = 0
 
     def line(self) -> str:
         """For people: number, seconds, who, what."""
@@ -66,7 +69,7 @@ class Trace:
         if len(pending) > 256:
             self._settle()
         if self._keep and self.count < LOG_COUNT:
-            self.log.append(TraceEvent(self.count, at_ns, actor, what, about, data[:_SHOWN_BYTES]))
+            self.log.append(TraceEvent(self.count, at_ns, actor, what, about, data[:_SHOWN_BYTES], zlib.crc32(data)))
         self.count += 1
         if what in _OPERATIONS:
             self.pairs.add((actor.partition("|")[0], about.partition(" ")[0]))

@@ -29,6 +29,8 @@ __all__ = [
 OP_EXIT, OP_CANCEL, OP_DRAIN, OP_SLOT = -1, -2, -3, -4
 #: A host operation of simulated VMs: (OP_SENT, actor, to, topic), a message went from actor to actor inside the VM.
 OP_SENT = -1
+#: In detail: (OP_LINE, actor, line) before an operation on plain values, (OP_HAZARD, actor, what, line).
+OP_LINE, OP_HAZARD = -2, -3
 _HASH_SEED = 0x57_49_50_50  # fixed: the order of `pairs` over string keys is the same in every process
 DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024
 _FILES = (
@@ -73,7 +75,8 @@ class Vm:
         memory_bytes: limit of the VM's heap.
         simulated: names of the immediate operations before which another actor may go first, in a simulated world;
             None in a live node. There `take_ready` and `run_one` stand in for `run`.
-        lines: tell the host, after the arguments of an immediate operation, the Lua line that it comes from.
+        lines: tell the host, after the arguments of an immediate operation, the Lua line that it comes from; in a
+            simulated world also what messages hold.
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class Vm:
         if lines:
             kernel[b"tell_lines"]()
         if simulated is not None:
-            kernel[b"simulate"](" ".join(simulated).encode())
+            kernel[b"simulate"](" ".join(simulated).encode(), lines)
         self.run: Callable[[], Any] = kernel[b"run"]
         self.run_one: Callable[[int], Any] = kernel[b"run_one"]
         self.take_ready: Callable[[], Any] = kernel[b"take_ready"]

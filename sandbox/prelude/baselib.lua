@@ -55,7 +55,11 @@ local function next_of(t, k)
 end
 
 -- The iterator keeps the table to itself: the raw `next` would open objects, views and frozen tables.
+local watched = false -- whether keys are looked at, whose order would depend on the run
+function K.watch_keys() watched = true end
+
 local function walk(t)
+    if watched then K.check_keys(t) end
     return function(_, k) return raw_next(t, k) end
 end
 

@@ -324,16 +324,22 @@ local function point()
   if A.killed then error(KILL, 0) end
 end
 
-local OP_SENT = -1
--- Makes this VM part of a simulated world, before any module is loaded.
-function K.simulate(names)
+local OP_SENT, OP_LINE, OP_HAZARD = -1, -2, -3
+-- Makes this VM part of a simulated world, before any module is loaded. `detail`: the host is told what messages hold.
+function K.simulate(names, detail)
   shared = {}
   for name in string.gmatch(names, "%S+") do shared[name] = true end
   local send_local = K.send_local
   K.send_local = function(to, topic, ...)
     point()
     local state = send_local(to, topic, ...)
-    if state == 0 then host(OP_SENT, A.id, to, topic) end
+    if state == 0 then
+      if detail then
+        host(OP_SENT, A.id, to, topic, K.encode(...), K.where(2))
+      else
+        host(OP_SENT, A.id, to, topic)
+      end
+    end
     return state
   end
   K.send_one = K.send_local
@@ -341,7 +347,10 @@ end
 
 -- Tells the host the line that an operation comes from; before any module is loaded.
 local lines = false
-function K.tell_lines() lines = true end
+function K.tell_lines()
+  lines = true
+  K.watch_keys()
+end
 
 local ops = K.ops -- name -> index, filled by Python
 
@@ -362,7 +371,7 @@ function sys.immediate(name)
       point()
       charge_host_call()
       if not A.pid then K.make_known(A) end
-      return results(host(op, A.id, K.encode(...)))
+      return results(host(op, A.id, K.encode(...), lines and K.where(2) or nil))
     end
   end
   if lines then
@@ -384,9 +393,22 @@ function sys.raw(name)
   return function(...)
     charge_host_call()
     if not A.pid then K.make_known(A) end
+    if lines and shared then host(OP_LINE, A.id, K.where(2)) end
     local status, a, b, c = host(op, A.id, ...)
     if status == 0 then return a, b, c end
     return results(status, a)
+  end
+end
+
+-- Keys whose order in a table depends on where in memory they lie, and so on the run: told in a simulated world.
+function K.check_keys(t)
+  if not (lines and shared and A) then return end
+  for k in next, t do
+    local kind = type(k)
+    if kind == "table" or kind == "function" or kind == "thread" or kind == "userdata" then
+      host(OP_HAZARD, A.id, "iteration over keys that are " .. kind .. "s", K.where(2))
+      return
+    end
   end
 end
 
@@ -405,7 +427,7 @@ local function issue(op, data, waiter)
   local a = A
   if not a.pid then K.make_known(a) end
   local id = K.new_command(a, waiter)
-  emit(op, a.id, id, data, a.trace and K.where(2) or 0)
+  emit(op, a.id, id, data, (a.trace or lines) and K.where(2) or 0)
   return id
 end
 

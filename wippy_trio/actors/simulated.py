@@ -15,7 +15,7 @@ import trio
 from determinism.faults import exempt
 from determinism.seams import Strike, World
 from sandbox.errors import LuaError
-from sandbox.vm import OP_EXIT, OP_SENT, Vm
+from sandbox.vm import OP_EXIT, OP_HAZARD, OP_LINE, OP_SENT, Vm
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.shard import Shard
 from wippy_trio.core.ids import EntryId
@@ -50,10 +50,12 @@ class SimulatedShard(Shard):
         self._woken: list[tuple[int, str]] = []
         self._storms: dict[str, int] = {}
         self._stepped: set[int] = set()
+        self._line = ""
+        self._lines: dict[tuple[int, int], str] = {}
         super().__init__(engine, name, memory_bytes)
 
     def _make_vm(self, random: Callable[[], float]) -> Vm:
-        return Vm(self._host, random, self._memory_bytes, SHARED)
+        return Vm(self._host, random, self._memory_bytes, SHARED, lines=self._world.detail)
 
     # Crew ------------------------------------------------------------------------------------------------------
     def take_ready(self) -> Sequence[tuple[int, str]]:
@@ -114,6 +116,8 @@ class SimulatedShard(Shard):
                     if ended is not None:
                         ok = "ended" if result[at + 2] == 1 else "failed"
                         self._world.record(name_of(ended), "exit", ok, result[at + 3])
+                elif result[at] > 0 and isinstance(result[at + 4], bytes):
+                    self._lines[result[at + 1], result[at + 2]] = f" at {_text(result[at + 4])}"
         return result
 
     # faults ----------------------------------------------------------------------------------------------------
@@ -190,7 +194,8 @@ class SimulatedShard(Shard):
         return super().enter(actor, function, *args)
 
     def _issue(self, actor: LuaActor, operation: Operation, command: int, data: bytes) -> None:
-        self._world.record(name_of(actor), "issue", f"{operation.name} {command}", data)
+        line = self._lines.pop((actor.actor_id, command), "")
+        self._world.record(name_of(actor), "issue", f"{operation.name} {command}{line}", data)
         super()._issue(actor, operation, command, data)
 
     def _task_name(self, actor: LuaActor, operation: Operation) -> str:
@@ -204,20 +209,41 @@ class SimulatedShard(Shard):
 
     def _host(self, op: int, number: int = 0, *args: Any) -> object:
         if op == OP_SENT:
-            self._world.record(name_of(self.actors[number]), "sent", f"{_text(args[1])} to {_text(args[0])}")
+            about = f"{_text(args[1])} to {_text(args[0])}"
+            more = _bytes(args[2]) if len(args) > 2 else b""
+            self._world.record(name_of(self.actors[number]), "sent", about + _at(args[3:]), more)
+            return None
+        if op < 0:
+            self._told(op, number, args)
             return None
         answer = super()._host(op, number, *args)
-        if op > 0 and self._operations[op - 1].mode is Mode.IMMEDIATE:
-            actor = self.actors.get(number)
-            if actor is not None:
-                name = self._operations[op - 1].name
-                self._world.record(name_of(actor), "call", name, _bytes(args[0]) if args else b"")
+        if op > 0:
+            operation, actor = self._operations[op - 1], self.actors.get(number)
+            if actor is not None and operation.mode is Mode.IMMEDIATE:
+                data = _bytes(args[0]) if args else b""
+                if isinstance(answer, tuple) and isinstance(answer[-1], bytes):
+                    data += answer[-1]
+                self._world.record(name_of(actor), "call", operation.name + _at(args[1:2]), data)
+            elif actor is not None and self._world.detail:
+                told = f"{args!r} -> {answer!r}".encode()
+                self._world.record(name_of(actor), "raw", f"{operation.name} at {self._line}", told)
         return answer
+
+    def _told(self, op: int, number: int, args: Sequence[object]) -> None:
+        if op == OP_LINE:
+            self._line = _text(args[0])
+        elif op == OP_HAZARD:
+            self._world.record(name_of(self.actors[number]), "hazard", _text(args[0]) + _at(args[1:]))
 
 
 def name_of(actor: LuaActor) -> str:
     """An actor's name in traces and schedules: its entry, and what is unique in its PID."""
     return f"{actor.frame.entry}|{actor.pid.rpartition('|')[2][:-1]}"
+
+
+def _at(line: Sequence[object]) -> str:
+    """Where in Lua, as far as that is told."""
+    return f" at {_text(line[0])}" if line and line[0] else ""
 
 
 def _text(value: object) -> str:

@@ -14,12 +14,11 @@ import attrs
 from determinism.explore import Coverage, Deviations, Order, explore
 from determinism.faults import BUGGIFY, FAULTS
 from determinism.jobs import each_in_processes, enter_folder
-from determinism.seams import Strike
-from determinism.shrink import shrink
 from determinism.simulate import Bounds
 from determinism.system import SystemClock
 from wippy_trio.simulation.loading import load_simulated_app
 from wippy_trio.simulation.scenarios import BOOT
+from wippy_trio.simulation.shrinking import shrink_life
 from wippy_trio.simulation.world import Failure, Life, LifeSpec, SimulatedApp, live
 
 __all__ = ["Campaign", "Finding", "Progress", "Report", "app_of", "profile_of", "run_campaign", "spec_of"]
@@ -29,7 +28,6 @@ BATCH_COUNT = 20
 #: Failures of one scenario that are told apart, and those of them that are shrunk.
 _KEPT_COUNT = 5
 _SHRUNK_COUNT = 2
-SHRINK_S = 30.0
 DEFAULT_SEEDS = 300
 
 
@@ -288,30 +286,3 @@ def _shrink_all(
         if kept[scenario] <= _KEPT_COUNT:
             findings.append(Finding(life, life.failure, shrunk))
     return findings
-
-
-def shrink_life(app: SimulatedApp, life: Life, clock: SystemClock, limit_s: float = SHRINK_S) -> Life | None:
-    """The least life that fails alike, as a life with its log; None where it does not fail again.
-
-    Args:
-        app: the app.
-        life: one that failed.
-        clock: for the limit.
-        limit_s: seconds of the machine's time.
-    """
-    failure = life.failure
-    assert failure is not None
-    began_s = clock.monotonic_s()
-    whole = live(app, attrs.evolve(life.spec, keep=True))
-    # The least schedule runs one actor for as long as it can, which may take a poller for ever: a bound well beyond.
-    bounds = Bounds(steps=20 * whole.steps + 20_000, real_s=limit_s)
-
-    def spec(strikes: tuple[Strike, ...], schedule: Mapping[int, str], *, keep: bool = False) -> LifeSpec:
-        return attrs.evolve(life.spec, strikes=strikes, schedule=schedule, keep=keep, bounds=bounds)
-
-    def attempt(strikes: tuple[Strike, ...], schedule: Mapping[int, str]) -> Mapping[int, str] | None:
-        tried = live(app, spec(strikes, schedule))
-        return tried.made if tried.failure is not None and tried.failure.same_as == failure.same_as else None
-
-    found = shrink(attempt, whole.strikes, whole.names, lambda: clock.monotonic_s() - began_s > limit_s)
-    return None if found is None else live(app, spec(found.strikes, found.schedule, keep=True))

@@ -35,6 +35,7 @@ def life_data(life: Life, project: str) -> dict[str, Any]:
         "seed": spec.seed,
         "strategy": spec.strategy,
         "length": spec.length,
+        "workload": None if spec.workload is None else dict(spec.workload),
         "kinds": sorted(spec.kinds),
         "strikes": [dataclasses.asdict(strike) for strike in life.strikes],
         "schedule": None if spec.schedule is None else {str(step): name for step, name in sorted(life.made.items())},
@@ -56,6 +57,10 @@ def _order_data(order: Order) -> dict[str, Any]:
 def _order(data: Mapping[str, Any]) -> Order:
     sleep = tuple((str(name), frozenset(map(str, objects))) for name, objects in data["sleep"])
     return Order(tuple(map(int, data["positions"])), sleep)
+
+
+def _workload(data: Any) -> Mapping[str, int] | None:
+    return None if data is None else {str(name): int(count) for name, count in data.items()}
 
 
 def record_path(life: Life, project: str) -> str:
@@ -98,6 +103,7 @@ def read_life(disk: Disk, path: str) -> tuple[str, LifeSpec, Mapping[str, Any]]:
             schedule=None if schedule is None else {int(step): str(name) for step, name in schedule.items()},
             order=None if schedule is not None or positions is None else _order(positions),
             length=int(data["length"]),
+            workload=_workload(data.get("workload")),
             keep=True,
             bounds=Bounds(real_s=600.0),
         )

@@ -1,13 +1,13 @@
 """Scenarios and invariants: entries by which an app says what must hold. See docs/guides/simulation.md.
 
 A scenario is a `function.lua` with `meta.type: simulation`; it fails when it raises, returns `nil, err` or `false`, or
-takes longer than `meta.timeout` (virtual time, 10m). An invariant is a `function.lua` with `meta.type: invariant`; it
+takes longer than `meta.timeout` (virtual time, 10m); `meta.workload` is its argument. An invariant is a `function.lua` with `meta.type: invariant`; it
 is called at the end, and during the run with `meta.every: step` or a duration. Source: ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -26,10 +26,17 @@ BOOT = "(boot)"
 
 @attrs.frozen(slots=True)
 class Scenario:
-    """A scenario: its entry, and how much virtual time it may take."""
+    """A scenario.
+
+    Attributes:
+        id: its entry.
+        timeout_s: how much virtual time it may take.
+        workload: name -> positive number, given to it as a table; shrinking lessens them.
+    """
 
     id: EntryId
     timeout_s: float
+    workload: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen(slots=True)
@@ -51,7 +58,7 @@ def find_scenarios(entries: Iterable[Entry], wanted: str = "") -> list[Scenario]
     """The scenarios among `entries`, in order of id; those whose id is or contains `wanted`.
 
     Raises:
-        ConfigError: a timeout that is no duration, or no scenario is called as wanted.
+        ConfigError: a timeout that is no duration, a workload that is not numbers by name, or no scenario is called as wanted.
     """
     every = sorted((entry for entry in entries if _is(entry, "simulation")), key=lambda entry: entry.id)
     found = [entry for entry in every if str(entry.id) == wanted] or [
@@ -60,7 +67,7 @@ def find_scenarios(entries: Iterable[Entry], wanted: str = "") -> list[Scenario]
     if wanted and not found:
         names = ", ".join(str(entry.id) for entry in every) or "none"
         raise ConfigError(f"no scenario {wanted}", hint=f"a scenario has meta.type: simulation; there are: {names}")
-    return [Scenario(entry.id, _duration_s(entry, "timeout", _TIMEOUT_S)) for entry in found]
+    return [Scenario(entry.id, _duration_s(entry, "timeout", _TIMEOUT_S), _workload(entry)) for entry in found]
 
 
 def find_invariants(entries: Iterable[Entry]) -> list[Invariant]:
@@ -91,6 +98,14 @@ def _duration_s(entry: Entry, field: str, default: float) -> float:
     except InvalidError as problem:
         hint = "durations look like 500ms, 30s or 2m" + ("; or say step" if field == "every" else "")
         raise ConfigError(f"{entry.id}: meta.{field}: {problem}", hint=hint) from None
+
+
+def _workload(entry: Entry) -> Mapping[str, int]:
+    numbers = entry.meta.get("workload") or {}
+    if not isinstance(numbers, Mapping) or not all(type(value) is int and value > 0 for value in numbers.values()):
+        hint = "such as workload: {buyers: 8, rounds: 3}"
+        raise ConfigError(f"{entry.id}: meta.workload: names with positive whole numbers", hint=hint)
+    return {str(name): value for name, value in numbers.items()}
 
 
 def complaint(value: Any) -> str:

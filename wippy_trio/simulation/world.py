@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import traceback
 from collections.abc import Callable, Collection, Mapping
 
@@ -81,9 +82,12 @@ class LifeSpec:
         strikes: exactly these faults strike instead, where the life comes past their places.
         schedule: step -> name: exactly these switches are made instead of the strategy's.
         order: what an exploration chose (`determinism.explore`).
+        workload: numbers for the scenario, instead of its `meta.workload`.
         length: how many choices the scenario takes, as far as is known.
         asked: how often it asks for each kind of fault, as far as is known.
         keep: keep the log of events and the names chosen.
+        detail: the trace tells all that could differ between two lives (`check-determinism`).
+        stack_at: number of an event at which the Python stack is kept.
         bounds: of the run.
     """
 
@@ -94,9 +98,12 @@ class LifeSpec:
     strikes: tuple[Strike, ...] | None = None
     schedule: Mapping[int, str] | None = None
     order: Order | None = None
+    workload: Mapping[str, int] | None = None
     length: int = 500
     asked: Mapping[str, int] = attrs.field(factory=dict)
     keep: bool = False
+    detail: bool = False
+    stack_at: int = -1
     bounds: Bounds = attrs.field(factory=Bounds)
 
 
@@ -111,7 +118,7 @@ class Failure:
     @property
     def same_as(self) -> tuple[str, str]:
         """What makes two failures the same one, while shrinking: the kind, and the message without its numbers."""
-        return self.kind, "".join("#" if letter.isdigit() else letter for letter in self.message)
+        return self.kind, re.sub(r"\d+", "#", self.message)
 
 
 @attrs.define(slots=True, eq=False)
@@ -131,6 +138,7 @@ class Life:
         made: switches of the schedule, where one was given.
         names: names chosen, and log of events, where they were kept.
         deviations: its choices, where an order was given.
+        stack: the Python stack at the event asked for.
     """
 
     spec: LifeSpec
@@ -147,6 +155,7 @@ class Life:
     names: tuple[str, ...] = ()
     log: tuple[TraceEvent, ...] = ()
     deviations: Deviations | None = None
+    stack: tuple[str, ...] = ()
 
 
 def live(app: SimulatedApp, spec: LifeSpec, visit: Callable[[App, Simulation], None] | None = None) -> Life:
@@ -187,6 +196,7 @@ class _World:
         self.trace = Trace(keep=spec.keep)
         simulation = self.simulation = Simulation(strategy, self.trace, spec.bounds)
         simulation.footprints = footprints
+        simulation.detail, simulation.stack_at = spec.detail, spec.stack_at
         if spec.keep:
             simulation.schedule = []
         own = [*(one.id for one in app.scenarios), *(one.id for one in app.invariants), *(one.id for one in app.peers)]
@@ -252,6 +262,7 @@ class _World:
             tuple(simulation.schedule or ()),
             tuple(trace.log),
             self.deviations,
+            tuple(simulation.stack),
         )
 
     # the run ---------------------------------------------------------------------------------------------------
@@ -317,7 +328,8 @@ class _World:
             return
         try:
             self.simulation.clock.alarm_s = trio.current_time() + scenario.timeout_s
-            value = await app.call(scenario.id)
+            workload = scenario.workload if self.spec.workload is None else self.spec.workload
+            value = await app.call(scenario.id, *([dict(workload)] if workload else []))
             self.simulation.clock.alarm_s = math.inf
             if wrong := complaint(value):
                 self.fail(Failure("scenario", f"{scenario.id} {wrong}"))
