@@ -133,7 +133,8 @@ class Embedded:
         if len(found) < _POSTED_COUNT:
             left = {posted.number for posted in found}
             for run in self.runs.values():
-                run.heard &= left
+                if run.heard:
+                    run.heard &= left
             for _, caught_up in behind:
                 caught_up.set()
 
@@ -141,8 +142,11 @@ class Embedded:
         """Delete runs that closed longer ago than they are kept."""
         if self.settings.keep_s > 0 and self.history.failed is None:
             before_ns = self.runtime.environment.clock.wall_ns() - round(self.settings.keep_s * _NS)
-            while await self.history.purge(before_ns, _PURGE_COUNT) == _PURGE_COUNT:
-                pass
+            try:
+                while await self.history.purge(before_ns, _PURGE_COUNT) == _PURGE_COUNT:
+                    pass
+            except LuaError as problem:
+                self.runtime.log.error("closed workflows were not deleted", error=str(problem))
 
     async def _tend(self, lease_s: float) -> None:
         """Hold the lease, take over runs whose owner is gone, and hear what other nodes left."""
@@ -150,9 +154,12 @@ class Embedded:
             try:
                 now_ns = self.runtime.environment.clock.wall_ns()
                 await self.history.renew(now_ns, now_ns + round(lease_s * _NS))
-                for one in await self.history.claim(now_ns, _CLAIM_COUNT):
+                claimed = await self.history.claim(now_ns, _CLAIM_COUNT)
+                for one in claimed:
                     self.adopt(LiveRun(one.info, one.pending), resumed=True)
                 await self.collect()
+                if len(claimed) == _CLAIM_COUNT:  # there may be more
+                    continue
             except ConflictError as problem:
                 self.runtime.log.error("the lease on workflows was lost; they are given up", error=str(problem))
                 for run in list(self.runs.values()):
