@@ -15,6 +15,7 @@ from tests.wippy_trio.workflows.kills import Node, host_of, outcome, start
 from tests.wippy_trio.workflows.machines import workflow_entry
 from wippy_trio.app.app import App
 from wippy_trio.workflows.embedded import Embedded
+from wippy_trio.workflows.history import RunQuery
 from wippy_trio.workflows.live import LiveRun
 
 WORLD = """
@@ -206,3 +207,17 @@ async def test_a_policy_counts_in_a_workflow(world):
         await host_of(app).spawn(EntryId("app", "flow"), (), frame, SpawnOptions(name="one"))
         engine_of(app).driver.evict(only_run(app))
         assert await outcome(app) == [True, "PermissionDenied"]
+
+
+async def test_closed_runs_are_kept_for_a_time(tmp_path, autojump_clock, monkeypatch):
+    node = Node([workflow_entry("if ... then time.sleep('9000h') end", MODULES)], str(tmp_path / "w.db"))
+    async with node.life(monkeypatch) as app:
+        for name in ("a", "b"):
+            await start(app, name=name)
+            await outcome(app, name)
+        await start(app, True, name="c")
+        await trio.sleep(721 * 3_600)
+        await start(app, name="d")
+        await engine_of(app)._purge()
+        found = await engine_of(app).history.find(RunQuery())
+        assert sorted(info.workflow_id for info in found) == ["c", "d"]
