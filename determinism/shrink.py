@@ -86,21 +86,21 @@ class _Search:
 
 
 def shrink(
-    attempt: Attempt, strikes: Sequence[Strike], names: Sequence[str], out_of_time: Callable[[], bool]
+    attempt: Attempt, strikes: Sequence[Strike], schedule: Mapping[int, str], out_of_time: Callable[[], bool]
 ) -> Shrunk | None:
     """Shrink a failure.
 
     Args:
         attempt: runs a life.
         strikes: faults that struck.
-        names: whom the strategy chose, at each choice.
+        schedule: whom the strategy chose, at each choice, or the switches that were made.
         out_of_time: whether to stop with what there is.
 
     Returns:
         None where the failure does not come again with the same faults and choices.
     """
     search = _Search(attempt, strikes, out_of_time)
-    if not search.fails(search.strikes, {}) and not search.fails(search.strikes, dict(enumerate(names))):
+    if not search.fails(search.strikes, {}) and not search.fails(search.strikes, schedule):
         return None
     for _ in range(4):
         before = len(search.strikes), len(search.schedule)
