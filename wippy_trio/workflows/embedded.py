@@ -255,7 +255,10 @@ class Embedded:
             self.soon(self._retry, run)
             return
         pending = run.pending.get(seq)
-        if pending is None or pending.due_ns > self.runtime.environment.clock.wall_ns():
+        if pending is None:
+            return
+        if pending.due_ns > self.runtime.environment.clock.wall_ns():  # the clock was set back, or the time was moved
+            self.alarms.set(pending.due_ns, run_id, seq)
             return
         if pending.kind == "timer":
             self.tell(run, wire.TimerFired(seq))

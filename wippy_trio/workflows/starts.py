@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from wippy_trio.core.errors import AlreadyExistsError
+from wippy_trio.core.errors import AlreadyExistsError, ConflictError
 from wippy_trio.core.ids import EntryId, Pid
 from wippy_trio.workflows.history import RunInfo, Status
 from wippy_trio.workflows.wire import SignalReceived, Started
 
 if TYPE_CHECKING:
+    from wippy_trio.workflows.definitions import Definition
     from wippy_trio.workflows.embedded import Embedded
     from wippy_trio.workflows.host import StartRequest
 
@@ -50,36 +51,53 @@ class Starts:
         lock = self._starting.setdefault(request.workflow_id, trio.Lock())
         try:
             async with lock:
-                expected = ""
-                if request.named or parent[0]:
-                    found = await self._existing(request, parent)
-                    if isinstance(found, RunInfo):
-                        return found
-                    expected = found
-                environment = self._engine.runtime.environment
-                started = Started(
-                    request.workflow_id,
-                    environment.ids.uuid(),
-                    definition.name,
-                    str(request.entry),
-                    str(Pid(node, str(worker), request.workflow_id)),
-                    str(worker),
-                    environment.entropy.random_bytes(_SEED_BYTES),
-                    request.args,
-                    request.context,
-                    request.options,
-                    request.options.task_queue or self._task_queue(worker),
-                    request.options.namespace or "default",
-                    parent[0],
-                    zone=environment.clock.zone(),
-                )
-                run = await self._engine.driver.begin(started, _signals(request), expected, parent[1:])
-                if not run.closed.is_set():
-                    self._engine.adopt(run, resumed=False)
-                return run.info
+                while True:
+                    expected = ""
+                    if request.named or parent[0]:
+                        found = await self._existing(request, parent)
+                        if isinstance(found, RunInfo):
+                            return found
+                        expected = found
+                    try:
+                        return await self._begin(request, definition, (worker, node), expected, parent)
+                    except ConflictError:  # another node was quicker: look again
+                        if not request.named:
+                            raise
         finally:
             if not lock.locked() and not lock.statistics().tasks_waiting:
                 self._starting.pop(request.workflow_id, None)
+
+    async def _begin(
+        self,
+        request: StartRequest,
+        definition: Definition,
+        place: tuple[EntryId, str],
+        expected: str,
+        parent: tuple[str, str, int],
+    ) -> RunInfo:
+        """Create the run and take its first step."""
+        worker, node = place
+        environment = self._engine.runtime.environment
+        started = Started(
+            request.workflow_id,
+            environment.ids.uuid(),
+            definition.name,
+            str(request.entry),
+            str(Pid(node, str(worker), request.workflow_id)),
+            str(worker),
+            environment.entropy.random_bytes(_SEED_BYTES),
+            request.args,
+            request.context,
+            request.options,
+            request.options.task_queue or self._task_queue(worker),
+            request.options.namespace or "default",
+            parent[0],
+            zone=environment.clock.zone(),
+        )
+        run = await self._engine.driver.begin(started, _signals(request), expected, parent[1:])
+        if not run.closed.is_set():
+            self._engine.adopt(run, resumed=False)
+        return run.info
 
     def _task_queue(self, worker: EntryId) -> str:
         """The task queue of a `temporal.worker` entry; its host's id where there is none."""
