@@ -239,11 +239,17 @@ class SqliteDatabase:
     def _in_memory(self) -> bool:
         return ":memory:" in self._path or "mode=memory" in self._path
 
+    def check_transaction(self) -> None:
+        """Raise UnavailableError where SQLite has ended the transaction by itself: what follows would be outside."""
+        if self._connection is not None and not self._closed:
+            self._connection.check_transaction()
+
     async def end_transaction(self, *, read_only: bool, commit: bool = False) -> None:
         """Commit or roll back and give the turn back, whatever happens; not stopped by cancellation."""
         with trio.CancelScope(shield=True):
             try:
                 if commit:
+                    self.check_transaction()
                     await self.call(SqliteConnection.query, "COMMIT", ())
             finally:
                 try:
@@ -316,6 +322,7 @@ class SqliteTransaction:
         self._check_active()
         async with self._turn.held():
             self._check_active()
+            self._database.check_transaction()
             return await self._database.call(method, *args, **kwargs)
 
     async def _end(self, *, commit: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wippy_trio.core.errors import InvalidError, LuaError
+from wippy_trio.core.errors import InvalidError, LuaError, UnavailableError
 from wippy_trio.storage.sql import ExecuteResult, QueryResult, SqlValue
 from wippy_trio.storage.sql_sqlite_values import bindable, error_from_code, from_column
 
@@ -132,6 +132,15 @@ class SqliteConnection:
         """End an open transaction without its work; nothing where SQLite has already ended it after an error."""
         if self._database.in_transaction:
             self._run("ROLLBACK", (), ticket)
+
+    def check_transaction(self) -> None:
+        """Raise where no transaction is open any more: SQLite rolls back by itself after some errors (disk, memory).
+
+        Raises:
+            UnavailableError: nothing of the transaction is kept.
+        """
+        if not self.is_lost and not self._database.in_transaction:
+            raise UnavailableError("the transaction is over: it was rolled back when a statement failed")
 
     def set_read_only(self, ticket: Ticket, read_only: bool) -> None:
         """Refuse (or allow again) every write on this connection."""

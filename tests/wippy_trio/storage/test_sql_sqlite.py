@@ -290,3 +290,16 @@ async def test_close_does_not_wait_for_ever_for_a_transaction(virtual_db, autoju
     with pytest.raises(UnavailableError):
         await tx.commit()
     assert not tx.active
+
+
+async def test_a_transaction_that_sqlite_has_ended_takes_no_more_statements(db) -> None:
+    await db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    tx = await db.begin()
+    await tx.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(AlreadyExistsError):
+        await tx.execute("INSERT OR ROLLBACK INTO t VALUES (1)")  # as after EIO or a full disk
+    with pytest.raises(UnavailableError, match="rolled back"):
+        await tx.execute("INSERT INTO t VALUES (2)")  # would be a transaction of its own
+    with pytest.raises(UnavailableError, match="rolled back"):
+        await tx.commit()
+    assert (await db.query("SELECT * FROM t")).rows == ()

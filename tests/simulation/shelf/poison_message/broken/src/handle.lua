@@ -1,0 +1,10 @@
+local store = require("store")
+local time = require("time")
+
+return function(order)
+    time.sleep("1s")
+    if order.cents < 0 then
+        return nil, errors.new({ message = "negative", kind = errors.INVALID })
+    end
+    return store.get("app:handled"):set("handled:" .. order.id, true)
+end

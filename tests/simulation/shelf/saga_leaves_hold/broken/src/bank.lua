@@ -1,0 +1,3 @@
+return function()
+    return { status = 201, body = "booked" }
+end
