@@ -14,7 +14,7 @@ import trio
 
 from sandbox.errors import LuaError
 from sandbox.values import unpack
-from wippy_trio.core.errors import ConflictError, NotFoundError, UnavailableError
+from wippy_trio.core.errors import NotFoundError, UnavailableError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.workflows import wire
 from wippy_trio.workflows.activities import Activities
@@ -23,6 +23,7 @@ from wippy_trio.workflows.driver import Driver
 from wippy_trio.workflows.embedded_client import EmbeddedClient
 from wippy_trio.workflows.family import Family
 from wippy_trio.workflows.history import Closing, History, RunInfo, Status
+from wippy_trio.workflows.keeper import Keeper
 from wippy_trio.workflows.live import Answer, Inbound, LiveRun, WorkflowSettings
 from wippy_trio.workflows.starts import Starts
 from wippy_trio.workflows.wire import Context, Event, SignalReceived, Started
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedded"]
 
 _NS = 1_000_000_000
-_CLAIM_COUNT = 1_000
-_POSTED_COUNT = 10_000
-_PURGE_EVERY, _PURGE_COUNT = 1_000, 1_000
-_TEND_S = 0.5
+_PURGE_EVERY = 1_000
 _RETRY = -9  # a run to be looked at again, among the alarms
 
 
@@ -71,6 +69,7 @@ class Embedded:
         self.family = Family(self)
         self.client = EmbeddedClient(self)
         self.starts = Starts(self)
+        self.keeper = Keeper(self)
         self._closed_count = 0
         self._nursery: trio.Nursery | None = None
 
@@ -101,82 +100,6 @@ class Embedded:
         except Exception as problem:  # noqa: BLE001 - ours: logged whole
             trace = "".join(traceback.format_exception(problem))
             self.runtime.log.error("internal error in the workflow engine", trace=trace)
-
-    # resuming --------------------------------------------------------------------------------------------------------
-    async def resume(self) -> int:
-        """Take the open runs of the history; returns how many. None of them is replayed before something happens."""
-        count = 0
-        while True:
-            now_ns = self.runtime.environment.clock.wall_ns()
-            claimed = await self.history.claim(now_ns, _CLAIM_COUNT)
-            for one in claimed:
-                self.adopt(LiveRun(one.info, one.pending), resumed=True)
-            count += len(claimed)
-            if len(claimed) < _CLAIM_COUNT:
-                break
-        await self.collect()
-        self.soon(self._purge)
-        if self.history.lease_s:
-            self.soon(self._tend, self.history.lease_s)
-        return count
-
-    async def collect(self) -> None:
-        """Tell runs what was left for them in the history."""
-        behind = [(run, run.caught_up) for run in self.runs.values() if not run.caught_up.is_set()]
-        found = await self.history.posted(_POSTED_COUNT)
-        for posted in found:
-            run = self.runs.get(posted.run_id)
-            if run is None or posted.number in run.heard or run.waits_to_start:
-                continue
-            run.heard.add(posted.number)
-            self.put(run, Inbound(wire.decode(posted.data), None, posted.number))
-        if len(found) < _POSTED_COUNT:
-            left = {posted.number for posted in found}
-            for run in self.runs.values():
-                if run.heard:
-                    run.heard &= left
-            for _, caught_up in behind:
-                caught_up.set()
-
-    async def _purge(self) -> None:
-        """Delete runs that closed longer ago than they are kept."""
-        if self.settings.keep_s > 0 and self.history.failed is None:
-            before_ns = self.runtime.environment.clock.wall_ns() - round(self.settings.keep_s * _NS)
-            try:
-                while await self.history.purge(before_ns, _PURGE_COUNT) == _PURGE_COUNT:
-                    pass
-            except LuaError as problem:
-                self.runtime.log.error("closed workflows were not deleted", error=str(problem))
-
-    async def _tend(self, lease_s: float) -> None:
-        """Hold the lease, take over runs whose owner is gone, and hear what other nodes left."""
-        while True:
-            try:
-                now_ns = self.runtime.environment.clock.wall_ns()
-                await self.history.renew(now_ns, now_ns + round(lease_s * _NS))
-                claimed = await self.history.claim(now_ns, _CLAIM_COUNT)
-                for one in claimed:
-                    self.adopt(LiveRun(one.info, one.pending), resumed=True)
-                await self.collect()
-                if len(claimed) == _CLAIM_COUNT:  # there may be more
-                    continue
-            except ConflictError as problem:
-                self.runtime.log.error("the lease on workflows was lost; they are given up", error=str(problem))
-                for run in list(self.runs.values()):
-                    self.taken_away(run)
-            except LuaError as problem:
-                self.runtime.log.error("the history of workflows does not answer", error=str(problem))
-            with trio.move_on_after(min(lease_s / 4, _TEND_S)):
-                await self._listen()
-
-    async def _listen(self) -> None:
-        """Hear at once what other nodes leave."""
-        try:
-            while True:
-                await self.history.wait_posted()
-                await self.collect()
-        except LuaError:  # the next renewal tells
-            await trio.sleep_forever()
 
     def adopt(self, run: LiveRun, *, resumed: bool) -> None:
         """An open run of this node's."""
@@ -223,7 +146,7 @@ class Embedded:
             mine = self.runs.get(run_id)
             if mine is not None and not mine.waits_to_start and mine.stuck is None:  # it has become able meanwhile
                 try:
-                    await self.collect()
+                    await self.keeper.collect()
                 except LuaError as problem:
                     self.runtime.log.error("the history of workflows does not answer", error=str(problem))
             return
@@ -271,7 +194,7 @@ class Embedded:
 
     async def _retry(self, run: LiveRun) -> None:
         run.stuck = None
-        await self.collect()
+        await self.keeper.collect()
         await self.driver.work(run)
 
     async def context_of(self, run: LiveRun) -> Context:
@@ -297,7 +220,7 @@ class Embedded:
         """See `driver.Effects`."""
         open_still = draft.end is None
         if draft.begins_late and open_still:  # what was left for the run before its first step comes now
-            self.soon(self.collect)
+            self.soon(self.keeper.collect)
         for command in draft.commands:
             if isinstance(command, wire.UpdateReject | wire.UpdateComplete):
                 answer = run.updates.pop(command.id, None)
@@ -332,7 +255,7 @@ class Embedded:
         self._forget(run)
         self._closed_count += 1
         if self._closed_count % _PURGE_EVERY == 0:
-            self.soon(self._purge)
+            self.soon(self.keeper.purge)
         following = closing.successor
         if following is not None:
             self.adopt(LiveRun(following.info, following.pending), resumed=False)

@@ -181,7 +181,7 @@ class Workflows:
         """Go on with the open runs; once, when what they need is there."""
         if self.engine is not None and not self._resumed:
             self._resumed = True
-            count = await self.engine.resume()
+            count = await self.engine.keeper.resume()
             if count:
                 self.runtime.log.info("workflows go on", count=count)
 
