@@ -22,7 +22,7 @@ def build_metrics(options: Options, context: MiddlewareContext) -> Middleware:
             return handler
 
         async def measured(exchange: Exchange) -> None:
-            route = "unmatched" if exchange.route is None else str(exchange.route.endpoint)
+            route = "unmatched" if exchange.route is None else str(exchange.route.function)
             labels = {"method": exchange.request.method, "route": route}
             begun_s = context.clock.monotonic_s()
             metrics.gauge_add(REQUESTS_IN_FLIGHT, 1, labels)

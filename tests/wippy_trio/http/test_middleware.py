@@ -265,7 +265,7 @@ async def test_metrics(ask, environment) -> None:
     metrics = Metrics()
     handler = wrapped(environment, "metrics", metrics=metrics)
     await ask(handler, prepare=as_actor(None))
-    labels = {"method": "GET", "route": "app:e"}
+    labels = {"method": "GET", "route": "app:f"}
     assert metrics.value("wippy_http_requests_total", {**labels, "status": "200"}) == 1
     assert metrics.value("wippy_http_requests_in_flight", labels) == 0
 
