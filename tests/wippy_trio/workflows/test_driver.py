@@ -14,6 +14,7 @@ from tests.conftest import entries_of
 from tests.wippy_trio.workflows.kills import Node, host_of, outcome, start
 from tests.wippy_trio.workflows.machines import workflow_entry
 from wippy_trio.app.app import App
+from wippy_trio.core.errors import ConflictError
 from wippy_trio.workflows.embedded import Embedded
 from wippy_trio.workflows.history import RunQuery
 from wippy_trio.workflows.live import LiveRun
@@ -218,6 +219,35 @@ async def test_closed_runs_are_kept_for_a_time(tmp_path, autojump_clock, monkeyp
         await start(app, True, name="c")
         await trio.sleep(721 * 3_600)
         await start(app, name="d")
-        await engine_of(app)._purge()
+        await engine_of(app).keeper.purge()
         found = await engine_of(app).history.find(RunQuery())
         assert sorted(info.workflow_id for info in found) == ["c", "d"]
+
+
+async def test_a_clock_that_is_set_back_loses_no_timer(world):
+    async with world("time.sleep('1h') return time.now():unix()") as app:
+        clock: Any = app.runtime.environment.clock
+        began_s = clock.wall_ns() // 1_000_000_000
+        await start(app)
+        await trio.sleep(60)
+        clock.jump(-1_800 * 1_000_000_000)
+        assert await outcome(app) >= began_s + 3_600
+
+
+async def test_of_two_nodes_that_start_one_name_one_does(world, monkeypatch):
+    async with world("return process.listen('n'):receive()") as app:
+        driver = engine_of(app).driver
+        begin, calls = driver.begin, []
+
+        async def beaten(*args: Any) -> Any:
+            calls.append(args)
+            if len(calls) == 1:
+                monkeypatch.setattr(driver, "begin", begin)
+                await start(app, entry="app:flow", name="other")  # takes its turn meanwhile
+                raise ConflictError("workflow already started")
+            return await begin(*args)
+
+        monkeypatch.setattr(driver, "begin", beaten)
+        await start(app)
+        await host_of(app).signal("one", "n", pack_list([4]))
+        assert await outcome(app) == 4
