@@ -18,6 +18,7 @@ from wippy_trio.workflows.history import (
     Change,
     Closing,
     History,
+    MessagesLeftError,
     NewRun,
     Pending,
     Record,
@@ -205,6 +206,18 @@ async def test_messages_are_left_for_a_run(history):
     assert [item.data for item in await history.posted(10)] == [b"two"]
     with pytest.raises(LuaError):
         await history.post("no", b"x", 1)
+
+
+async def test_a_run_may_have_to_hear_what_is_left_before_it_ends(history):
+    await history.create(new())
+    await history.post("r1", b"one", 5)
+    closing = Change("r1", 2, [Record(8, b"end")], closing=Closing(Status.COMPLETED, 9), heed_left=True)
+    with pytest.raises(MessagesLeftError):
+        await history.append(closing)
+    (left,) = await history.posted(10)
+    await history.append(attrs.evolve(closing, taken=[left.number]))
+    assert (await history.run("r1")).status is Status.COMPLETED
+    assert history.failed is None
 
 
 async def test_runs_are_found_newest_first(history):

@@ -12,13 +12,14 @@ from typing import Protocol
 
 import attrs
 
-from wippy_trio.core.errors import LuaError
+from wippy_trio.core.errors import ConflictError, LuaError
 
 __all__ = [
     "Change",
     "Claimed",
     "Closing",
     "History",
+    "MessagesLeftError",
     "NewRun",
     "Pending",
     "Posted",
@@ -27,6 +28,10 @@ __all__ = [
     "RunQuery",
     "Status",
 ]
+
+
+class MessagesLeftError(ConflictError):
+    """A run that would end has to hear of something before."""
 
 
 class Status(StrEnum):
@@ -149,7 +154,8 @@ class Change:
         drop: numbers of what it waits for no more.
         memo, search: new encoded maps; None = unchanged.
         taken: numbers of the posted messages that `records` hold.
-        closing: how the run ends; drops all that it waits for.
+        closing: how the run ends; drops all that it waits for, and messages left for it.
+        heed_left: the run does not end while a message is left for it that no record holds.
     """
 
     run_id: str
@@ -161,6 +167,7 @@ class Change:
     search: bytes | None = None
     taken: Sequence[int] = ()
     closing: Closing | None = None
+    heed_left: bool = False
 
 
 @attrs.frozen(slots=True)
@@ -198,6 +205,7 @@ class History(Protocol):
 
     Every writing method raises:
         ConflictError: another owner has taken the run, or it is not as expected; nothing was written.
+        MessagesLeftError: a message is left for a run that was to end (`Change.heed_left`); nothing was written.
         UnavailableError: it could not be written. After a failed write nothing more is written (`failed` says why):
             what is in memory is ahead of the record, and only a restart makes sure of it.
     """

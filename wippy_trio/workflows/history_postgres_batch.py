@@ -15,7 +15,7 @@ import attrs
 from wippy_trio.core.errors import ConflictError, InvalidError, LuaError, NotFoundError
 from wippy_trio.storage.postgres import PostgresReply
 from wippy_trio.storage.sql import SqlValue
-from wippy_trio.workflows.history import Change, Closing, NewRun, Pending, RunInfo, Status
+from wippy_trio.workflows.history import Change, Closing, MessagesLeftError, NewRun, Pending, RunInfo, Status
 
 __all__ = ["CHANNEL", "COLUMNS", "FIELDS", "SCHEMA", "Batch", "Job", "Post", "array", "check_texts"]
 
@@ -65,6 +65,7 @@ FROM (SELECT * FROM wippy_workflows WHERE workflow_id = ANY ($1::text[]) ORDER B
 LEFT JOIN wippy_runs r ON r.run_id = w.run_id"""
 _STATE = """SELECT run_id, length, status, owner FROM wippy_runs WHERE run_id = ANY ($1::text[])
 ORDER BY run_id FOR UPDATE"""
+_LEFT = "SELECT run_id, number FROM wippy_posted WHERE run_id = ANY ($1::text[])"
 _NEW_RUNS = f"""INSERT INTO wippy_runs ({COLUMNS}, owner)
 SELECT {COLUMNS}, $1::integer FROM unnest(
 {", ".join(f"${at}::{_TYPES[name]}[]" for at, name in enumerate(FIELDS, 2))}) AS given ({COLUMNS})"""
@@ -176,6 +177,7 @@ class Batch:
         self._jobs = jobs
         self._owner = owner
         self._runs: dict[str, _Run] = {}
+        self._left: dict[str, set[int]] = {}  # run -> numbers of messages left for it
         self._latest: dict[str, tuple[str, str | None]] = {}  # workflow -> its latest run, and that one's state
         self._new: list[RunInfo] = []
         self._follow: dict[str, str] = {}
@@ -223,6 +225,11 @@ class Batch:
                     int(str(length)), str(status), None if owner is None else int(str(owner))
                 )
 
+        ending = [job.run_id for job in self._jobs if isinstance(job, Change) and job.closing and job.heed_left]
+        if ending:  # whoever leaves a message holds the run, too: none comes before this is written
+            for run_id, number in (await runner.run(_LEFT, [array(sorted(set(ending)))]))[0].rows:
+                self._left.setdefault(str(run_id), set()).add(int(str(number)))
+
     # one after the other ----------------------------------------------------------------------------------------------
     def _decide(self, job: Job) -> None:
         if isinstance(job, NewRun):
@@ -259,6 +266,10 @@ class Batch:
             raise ConflictError(f"run {run_id} is not as expected (after {change.expected_length} records)")
         if run.owner != self._owner:
             raise ConflictError(f"run {run_id} is run by another node now")
+        if closing is not None and change.heed_left:
+            unheard = self._left.get(run_id, set()) - set(change.taken) - set(self._taken)
+            if unheard or any(post.run_id == run_id for post in self._posts):
+                raise MessagesLeftError(f"messages are left for run {run_id}")
         at = run.length
         self._records += [(run_id, at + more, one.at_ns, one.data) for more, one in enumerate(change.records, 1)]
         run.length += len(change.records)

@@ -12,6 +12,7 @@ from wippy_trio.workflows.history import (
     Change,
     Claimed,
     Closing,
+    MessagesLeftError,
     NewRun,
     Pending,
     Posted,
@@ -180,6 +181,10 @@ class SqliteStore:
     def append(self, change: Change) -> None:
         """See `History.append`."""
         run_id, closing = change.run_id, change.closing
+        if closing is not None and change.heed_left:
+            left = {row[0] for row in self._db.execute("SELECT number FROM posted WHERE run_id = ?", (run_id,))}
+            if left - set(change.taken):
+                raise MessagesLeftError(f"messages are left for run {run_id}")
         size = sum(len(record.data) for record in change.records)
         self._db.execute(
             "UPDATE runs SET length = length + ?, size_bytes = size_bytes + ? "
