@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import trio
-import trio_asyncio
 from temporalio import activity
 from temporalio.api.common.v1 import Payload as WirePayload
 from temporalio.common import RawValue
@@ -27,6 +26,7 @@ from wippy_trio.security.scope import Scope, policies_of
 from wippy_trio.workflows import temporal_calls as calls
 from wippy_trio.workflows.temporal_commands import CANCEL, TERMINATE
 from wippy_trio.workflows.temporal_convert import context_of, pack_payloads, to_payload
+from wippy_trio.workflows.temporal_loop import on_trio
 
 if TYPE_CHECKING:
     from wippy_trio.core.entry import Entry
@@ -84,7 +84,7 @@ class Activities(Interceptor):
         @activity.defn(dynamic=True)
         async def any_activity(args: Sequence[RawValue]) -> RawValue:
             payloads = [item.payload for item in args]
-            result = await trio_asyncio.trio_as_aio(self._run)(activity.info(), _headers.get({}), payloads)
+            result = await on_trio(self._run, activity.info(), _headers.get({}), payloads)
             return RawValue(result)
 
         return any_activity

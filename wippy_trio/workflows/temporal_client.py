@@ -8,13 +8,12 @@ importing trio-asyncio changes the process's event-loop policy. Source: docs tem
 from __future__ import annotations
 
 import posixpath
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import trio
-import trio_asyncio
 from temporalio.client import Client, KeepAliveConfig, TLSConfig
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -22,49 +21,17 @@ from sandbox.errors import KINDS, LuaError
 from wippy_trio.core.errors import InvalidError, TimeoutExpiredError, UnavailableError, UnsupportedError
 from wippy_trio.workflows.temporal_convert import CONVERTER
 from wippy_trio.workflows.temporal_log import sdk_log
+from wippy_trio.workflows.temporal_loop import Loop, open_loop
 
 if TYPE_CHECKING:
     from wippy_trio.runtime import Runtime
     from wippy_trio.workflows.temporal_config import ClientConfig
 
-__all__ = ["Loop", "TemporalClient", "open_client", "open_loop", "rpc_error"]
+__all__ = ["TemporalClient", "open_client", "rpc_error"]
 
-T = TypeVar("T")
 _RPC_S = 10.0
 _HEALTH_S = 5.0
 _LANE = "temporal"
-
-
-class Loop:
-    """An asyncio loop on trio that may be entered from any task while it is open."""
-
-    def __init__(self, loop: trio_asyncio.TrioEventLoop) -> None:
-        self._loop = loop
-
-    async def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
-        """Run an asyncio function; cancelling the caller cancels it.
-
-        Raises:
-            UnavailableError: the loop was closed.
-        """
-        # The loop is found by a context variable, which tasks of actors do not have.
-        token = trio_asyncio.current_loop.set(self._loop)
-        try:
-            result: T = await trio_asyncio.aio_as_trio(function, loop=self._loop)(*args)
-        except RuntimeError as problem:
-            if self._loop.is_closed():
-                raise UnavailableError("the connection to the Temporal server is closed") from problem
-            raise
-        finally:
-            trio_asyncio.current_loop.reset(token)
-        return result
-
-
-@asynccontextmanager
-async def open_loop() -> AsyncIterator[Loop]:
-    """A loop for the duration of the block."""
-    async with trio_asyncio.open_loop() as loop:
-        yield Loop(loop)
 
 
 _KINDS = {

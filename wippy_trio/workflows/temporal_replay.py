@@ -19,13 +19,12 @@ from wippy_trio.core.errors import InternalError, InvalidError, NotFoundError
 from wippy_trio.core.ids import EntryId, Pid
 from wippy_trio.workflows.definitions import Definition, definitions_of
 from wippy_trio.workflows.machine_shard import MachineShard
-from wippy_trio.workflows.temporal_client import open_loop
 from wippy_trio.workflows.temporal_commands import Route
 from wippy_trio.workflows.temporal_config import WorkerConfig
 from wippy_trio.workflows.temporal_convert import CONVERTER
 from wippy_trio.workflows.temporal_log import sdk_log
+from wippy_trio.workflows.temporal_loop import HereExecutor, open_loop
 from wippy_trio.workflows.temporal_run import AnyWorkflow, LuaRunner
-from wippy_trio.workflows.temporal_worker import HereExecutor
 
 if TYPE_CHECKING:
     from wippy_trio.core.entry import Entry

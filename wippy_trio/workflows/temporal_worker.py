@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import trio
-import trio_asyncio
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
@@ -19,17 +18,18 @@ from wippy_trio.workflows.definitions import definitions_of
 from wippy_trio.workflows.host import HOSTS
 from wippy_trio.workflows.machine_shard import MachineShard
 from wippy_trio.workflows.temporal_activities import Activities
-from wippy_trio.workflows.temporal_client import Loop, TemporalClient, open_loop
+from wippy_trio.workflows.temporal_client import TemporalClient
 from wippy_trio.workflows.temporal_commands import Route
 from wippy_trio.workflows.temporal_config import WorkerConfig, WorkerOptions
 from wippy_trio.workflows.temporal_host import TemporalHost
+from wippy_trio.workflows.temporal_loop import HereExecutor, Loop, open_loop
 from wippy_trio.workflows.temporal_outbox import Outbox
 from wippy_trio.workflows.temporal_run import AnyWorkflow, LuaRunner
 
 if TYPE_CHECKING:
     from wippy_trio.runtime import Runtime
 
-__all__ = ["HereExecutor", "open_worker", "worker_settings"]
+__all__ = ["open_worker", "worker_settings"]
 
 _BEAT_S = 20.0
 _BUILD = "wippy-trio"
@@ -43,19 +43,6 @@ _WITHOUT_EFFECT = (
     "enable_logging_in_replay",
     "disable_registration_aliasing",
 )
-
-
-class HereExecutor(trio_asyncio.TrioExecutor):  # type: ignore[misc]  # it ships no types
-    """Runs workflow code where the node's other Lua code runs: in trio's thread, a bounded slice at a time.
-
-    The engine's state is not for several threads, and a thread is not needed: the budget of the code's own clock stops
-    a loop that does not end.
-    """
-
-    async def submit(self, func: Callable[..., Any], *args: Any) -> Any:
-        """Run it now."""
-        await trio.lowlevel.checkpoint()
-        return func(*args)
 
 
 def worker_settings(options: WorkerOptions) -> dict[str, Any]:
