@@ -76,6 +76,8 @@ class SqliteConnection:
         self._name = name
         self._born_at = simulated.disk.crash_count if simulated else 0
         self._shapes: dict[str, _Shape] = {}
+        self._file = ""
+        opened = False
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
             self._database: apsw.Connection
@@ -84,9 +86,12 @@ class SqliteConnection:
             else:
                 self._database = apsw.Connection(path, flags=flags)
                 self._database.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            opened = True
             self._file = self._database.filename  # empty for one in memory
             self._database.execute("PRAGMA journal_mode=WAL").fetchall()
         except apsw.Error as error:
+            if opened:  # else it would hold its locks until it is collected
+                self.close()
             raise self._translated(error) from None
 
     @property

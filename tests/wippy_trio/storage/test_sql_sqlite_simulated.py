@@ -405,3 +405,36 @@ def test_nothing_is_left_to_collect() -> None:
     before = apsw.vfs_names()
     run(_written, 1)
     assert apsw.vfs_names() == before
+
+
+class OneOfThem:
+    """Has one read, write or sync of the disk fail: the one of that number after `begin`."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.count = number, -1_000_000
+
+    def begin(self) -> None:
+        self.count = -1
+
+    def strike(self, kind: str, where: str) -> Strike | None:
+        if kind != "disk_io_error":
+            return None
+        self.count += 1
+        return Strike(kind, where, 0, 0.5) if self.count == self.number else None
+
+
+@pytest.mark.parametrize("number", range(12))
+async def test_a_connection_that_failed_to_open_is_in_nobodys_way(number, autojump_clock) -> None:
+    faults = OneOfThem(number)
+    environment = world(faults=faults)
+    async with opened(environment) as db:
+        await db.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        faults.begin()
+        disk_of(environment).crash(Strike("lost_unsynced_write", "host", 0, 0.99))
+        failed = 0
+        for _ in range(3):
+            try:
+                await db.query("SELECT 1")
+            except LuaError:
+                failed += 1
+        assert failed <= 1
