@@ -253,6 +253,7 @@ class Driver:
                 status=closing.status,
                 closed_ns=closing.at_ns,
                 outcome=closing.outcome,
+                next_run_id="" if closing.successor is None else closing.successor.info.run_id,
                 length=run.length,
                 size_bytes=run.size_bytes,
             )

@@ -291,6 +291,7 @@ class Embedded:
         """See `driver.Effects`."""
         self.driver.evict(run)
         self._forget(run)
+        run.closed.set()  # for this node: who waits for its end asks the history from now on
 
     def again(self, run: LiveRun, delay_s: float) -> None:
         """See `driver.Effects`."""

@@ -30,15 +30,16 @@ class EmbeddedClient:
 
     async def closed(self, run_id: str) -> RunInfo | None:
         """Wait until a run has closed, whichever node runs it; its header."""
+        run = self._engine.runs.get(run_id)
+        if run is not None:
+            await run.closed.wait()
+            if run.info.status is not Status.OPEN:  # else another node has it now
+                return run.info
         while True:
             info = await self._engine.history.run(run_id)
             if info is None or info.status is not Status.OPEN:
                 return info
-            run = self._engine.runs.get(run_id)
-            if run is not None:
-                await run.closed.wait()
-            else:
-                await trio.sleep(_POLL_S)
+            await trio.sleep(_POLL_S)
 
     async def outcome(self, workflow_id: str, run_id: str = "") -> Any:
         """Wait for the end of a workflow, over all runs that continue the given (or latest) one.
@@ -46,21 +47,21 @@ class EmbeddedClient:
         Raises:
             LuaError: what it failed of; NotFound when there is no such workflow.
         """
-        while True:
-            info = await (self._engine.history.run(run_id) if run_id else self._engine.history.latest(workflow_id))
-            if info is None:
+        if not run_id:
+            latest = await self._engine.history.latest(workflow_id)
+            if latest is None:
                 raise NotFoundError(f"workflow not found: {workflow_id}")
-            if info.status is Status.OPEN:
-                run_id = info.run_id
-                await self.closed(run_id)
-            elif info.next_run_id:
-                run_id = info.next_run_id
-            else:
-                result, error = outcome_of(info)
-                if error is not None:
-                    raise error
-                values = unpack(result)
-                return values[0] if values else None
+            run_id = latest.run_id
+        info = await self.closed(run_id)
+        while info is not None and info.next_run_id:
+            info = await self.closed(info.next_run_id)
+        if info is None:
+            raise NotFoundError(f"workflow not found: {workflow_id}")
+        result, error = outcome_of(info)
+        if error is not None:
+            raise error
+        values = unpack(result)
+        return values[0] if values else None
 
     async def query(self, workflow_id: str, name: str) -> Any:
         """Ask a workflow, also one that has closed.

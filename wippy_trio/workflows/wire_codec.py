@@ -40,6 +40,7 @@ _NESTED: Mapping[str, type[Any]] = {
     "failure": Failure,
     "retry": RetryPolicy,
 }
+_VALUES = frozenset({Context, Failure, RetryPolicy, ActivityOptions, WorkflowOptions})
 _FIELDS: dict[type[Any], tuple[tuple[str, Any], ...]] = {}
 
 
@@ -64,7 +65,7 @@ def _plain(value: object) -> dict[str, Any]:
         item = getattr(value, name)
         if item is default or item == default:
             continue
-        if attrs.has(type(item)) and not isinstance(item, LuaError):
+        if type(item) in _VALUES:
             item = _plain(item)
         fields[name] = item
     return fields
