@@ -9,7 +9,7 @@ import attrs
 
 from sandbox.values import pack, unpack
 from wippy_trio.workflows import wire
-from wippy_trio.workflows.history import Change, Closing, NewRun, Pending, Record
+from wippy_trio.workflows.history import Change, Closing, NewRun, Pending, Record, Status
 from wippy_trio.workflows.live import LiveRun
 from wippy_trio.workflows.wire import Command, Event
 
@@ -136,6 +136,7 @@ class Draft:
             search,
             self.taken,
             closing,
+            closing is not None and closing.status not in {Status.TERMINATED, Status.TIMED_OUT},
         )
 
 

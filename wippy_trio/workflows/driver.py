@@ -18,7 +18,7 @@ from wippy_trio.workflows import wire
 from wippy_trio.workflows.closing import close, header, limits, new_run
 from wippy_trio.workflows.cron import next_due_ns
 from wippy_trio.workflows.draft import Draft
-from wippy_trio.workflows.history import Closing, History
+from wippy_trio.workflows.history import Closing, History, MessagesLeftError
 from wippy_trio.workflows.live import Inbound, LiveRun, WorkflowSettings
 from wippy_trio.workflows.machine import WorkflowMachine
 from wippy_trio.workflows.machine_shard import MachineLostError, MachineShard
@@ -46,6 +46,9 @@ class Effects(Protocol):
 
     def taken_away(self, run: LiveRun) -> None:
         """Another node runs it now."""
+
+    async def heed(self, run: LiveRun) -> bool:
+        """Line up what is left for a run before all else; whether there was anything."""
 
     def again(self, run: LiveRun, delay_s: float) -> None:
         """Look at a run again later."""
@@ -263,6 +266,11 @@ class Driver:
 
     async def _failed(self, run: LiveRun, problem: Exception) -> bool:
         """The run could not be told; whether to try again at once."""
+        if isinstance(problem, MessagesLeftError):
+            if await self._effects.heed(run):
+                return True
+            self._effects.again(run, self.settings.retry_s)
+            return False
         if isinstance(problem, MachineLostError) and run.lost_count < _LOST_TRIES:
             run.lost_count += 1
             return True

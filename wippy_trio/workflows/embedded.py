@@ -293,6 +293,10 @@ class Embedded:
         self._forget(run)
         run.closed.set()  # for this node: who waits for its end asks the history from now on
 
+    async def heed(self, run: LiveRun) -> bool:
+        """See `driver.Effects`."""
+        return await self.keeper.heed(run)
+
     def again(self, run: LiveRun, delay_s: float) -> None:
         """See `driver.Effects`."""
         due_ns = self.runtime.environment.clock.wall_ns() + round(delay_s * _NS)

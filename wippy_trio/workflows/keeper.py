@@ -5,6 +5,7 @@ Source: ours (issue 6).
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -66,6 +67,21 @@ class Keeper:
                     run.heard &= left
             for _, caught_up in behind:
                 caught_up.set()
+
+    async def heed(self, run: LiveRun) -> bool:
+        """Line up what was left for a run before all else that waits for it; whether there was anything."""
+        try:
+            found = await self._engine.history.posted(_POSTED_COUNT)
+        except LuaError as problem:
+            self._engine.runtime.log.error("the history of workflows does not answer", error=str(problem))
+            return False
+        mine = [one for one in found if one.run_id == run.run_id and one.number not in run.heard]
+        run.heard.update(one.number for one in mine)
+        left = [inbound for inbound in run.inbox if inbound.posted is not None]
+        left += [Inbound(wire.decode(one.data), None, one.number) for one in mine]
+        others = [inbound for inbound in run.inbox if inbound.posted is None]
+        run.inbox = deque([*sorted(left, key=lambda inbound: inbound.posted or 0), *others])
+        return bool(left)
 
     async def purge(self) -> None:
         """Delete runs that closed longer ago than they are kept."""
