@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from sandbox.values import pack, unpack
-from wippy_trio.core.errors import InvalidError, LuaError
+from wippy_trio.core.errors import InvalidError
 from wippy_trio.workflows import wire_commands, wire_events
 from wippy_trio.workflows.options import ActivityOptions, RetryPolicy, WorkflowOptions
 from wippy_trio.workflows.wire_commands import Command, ScheduleActivity
