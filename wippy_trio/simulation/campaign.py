@@ -5,7 +5,6 @@ Source: ours.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -148,8 +147,6 @@ def spec_of(app: SimulatedApp, campaign: Campaign, scenario: str, seed: int) -> 
 def _batch(campaign: Campaign, scenario: str, seeds: Sequence[int]) -> list[Life]:
     enter_folder(campaign.path)  # relative paths in entries mean the app's folder
     app = app_of(campaign.path, campaign.scenario, campaign.overrides, campaign.settings)
-    if not logging.getLogger().handlers:  # what an app logs is in its trace
-        logging.getLogger().addHandler(logging.NullHandler())
     lives = []
     for seed in seeds:
         spec = spec_of(app, campaign, scenario, seed)

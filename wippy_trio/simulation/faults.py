@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from determinism.faults import BUGGIFY, FAULTS, FaultPlan
-from determinism.seams import Entropy, Strike
+from determinism.seams import Entropy, Faults, Strike
 
-__all__ = ["faults_for"]
+__all__ = ["Sparing", "faults_for"]
 
 #: Of eight seeds so many have no faults at all: orders alone are searched there.
 _QUIET_EIGHTHS = 2
@@ -64,3 +64,20 @@ def _likely(asked: Mapping[str, int], pool: Collection[str]) -> dict[str, int]:
     if "lost_unsynced_write" in pool and "host_kill" in counts and not _WRITES.isdisjoint(counts):
         counts["lost_unsynced_write"] = 1  # asked for only when a host is killed
     return counts
+
+
+class Sparing:
+    """A plan that spares some places.
+
+    Args:
+        faults: the plan.
+        prefix: of the places that it is not asked about.
+    """
+
+    def __init__(self, faults: Faults, prefix: str) -> None:
+        self._faults = faults
+        self._prefix = prefix
+
+    def strike(self, kind: str, where: str) -> Strike | None:
+        """See `determinism.seams.Faults`."""
+        return None if where.startswith(self._prefix) else self._faults.strike(kind, where)

@@ -6,6 +6,7 @@ Source: ours (architecture, section 4, level 3).
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import re
 import traceback
@@ -33,7 +34,7 @@ from wippy_trio.app.app import App, open_entries
 from wippy_trio.app.config import Config
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.ids import EntryId
-from wippy_trio.simulation.faults import faults_for
+from wippy_trio.simulation.faults import Sparing, faults_for
 from wippy_trio.simulation.observers import Observers
 from wippy_trio.simulation.peers import Peer, expect_peers, open_peers
 from wippy_trio.simulation.scenarios import BOOT, Invariant, Scenario, complaint
@@ -48,6 +49,9 @@ SETTLE_MOST_S = 30.0
 BOOT_S = 60.0
 _INJECTED = "injected fault"
 _SHOWN_ROWS = 50
+#: What the runtime keeps there (histories of workflows): a node whose history cannot be written stops until somebody
+#: starts it again, which nobody does here. The fault for workflows is `worker_kill`.
+_OWN = ".wippy/"
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -166,6 +170,8 @@ def live(app: SimulatedApp, spec: LifeSpec, visit: Callable[[App, Simulation], N
         spec: which life.
         visit: called with the open app before the scenario begins (for breakpoints and inspection).
     """
+    if not logging.getLogger().handlers:  # nobody reads what thousands of lives log
+        logging.getLogger().addHandler(logging.NullHandler())
     world = _World(app, spec)
     try:
         with no_real_io():
@@ -214,7 +220,9 @@ class _World:
     def _environment(self, root: SeededEntropy) -> Environment:
         faults, record = self.faults, self.simulation.record
         clock = SimulatedClock(faults)
-        disk = SimulatedDisk(clock, base=self.app.base, faults=faults, observe=functools.partial(record, "disk"))
+        disk = SimulatedDisk(
+            clock, base=self.app.base, faults=Sparing(faults, _OWN), observe=functools.partial(record, "disk")
+        )
         self.simulation.on_host_killed = functools.partial(self._host_killed, disk)
         network = self.network = SimulatedNetwork(root.fork("network"), faults, record=record)
         expect_peers(self.app.peers, network)

@@ -20,6 +20,7 @@ from wippy_trio.actors.host import ProcessHost, SpawnOptions
 from wippy_trio.core.errors import InternalError, InvalidError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.workflows import wire
+from wippy_trio.workflows.faults import WorkflowFaults
 from wippy_trio.workflows.history import History, Pending
 from wippy_trio.workflows.live import LiveRun
 from wippy_trio.workflows.machine_context import frame_of
@@ -27,6 +28,7 @@ from wippy_trio.workflows.options import ActivityOptions, RetryPolicy
 from wippy_trio.workflows.wire import ActivityResolved, Context, Failure, ScheduleActivity
 
 if TYPE_CHECKING:
+    from determinism.seams import Strike
     from wippy_trio.core.entry import Entry
     from wippy_trio.core.frame import Frame
     from wippy_trio.runtime import Runtime
@@ -35,23 +37,31 @@ __all__ = ["Activities"]
 
 _NS = 1_000_000_000
 _RETRIES = RetryPolicy()
+_RAN = 0.5
 _RESULT_BYTES = 16 * 1024 * 1024
 
 
 class _Attempt:
     """One attempt under way: it ends early when it is cancelled or a time limit has passed."""
 
-    __slots__ = ("answer", "canceled", "scope", "which")
+    __slots__ = ("answer", "canceled", "doomed", "lost", "scope", "which")
 
-    def __init__(self) -> None:
+    def __init__(self, *, doomed: bool = False) -> None:
+        self.doomed = doomed
         self.scope = trio.CancelScope()
         self.answer: ActivityResolved | None = None
         self.canceled = False
+        self.lost = False
         self.which = ""
 
     def cancel(self) -> None:
         """End it."""
         self.canceled = True
+        self.scope.cancel()
+
+    def lose(self) -> None:
+        """End it as the death of its worker would: it is taken up as after a restart."""
+        self.lost = True
         self.scope.cancel()
 
     def limit(self, which: str, limit_s: float) -> None:
@@ -92,6 +102,9 @@ class Activities:
         self._limiter = trio.CapacityLimiter(limit_count)
         self._tell = tell
         self._ring = ring
+        #: (run, number) of activities whose worker dies, in a simulation, when they have run.
+        self.doomed: set[tuple[str, int]] = set()
+        self._faults = WorkflowFaults(runtime.environment)
 
     def _now_ns(self) -> int:
         return self._runtime.environment.clock.wall_ns()
@@ -134,12 +147,16 @@ class Activities:
         if pending is None or seq in run.scopes:
             return
         command: ScheduleActivity = wire.decode(pending.data)
-        attempt = run.scopes[seq] = _Attempt()
+        attempt = run.scopes[seq] = _Attempt(doomed=(run.run_id, seq) in self.doomed)
+        self.doomed.discard((run.run_id, seq))
         try:
             with attempt.scope:
                 attempt.answer = await self._attempt(attempt, pending, command, command.context or context)
         finally:
             run.scopes.pop(seq, None)
+        if attempt.lost and attempt.answer is None and not attempt.canceled:
+            await self.resume(run, seq, context)
+            return
         answer = attempt.answer or attempt.cut_off(seq)
         if run.closed.is_set() or seq not in run.pending:
             return
@@ -194,7 +211,12 @@ class Activities:
                 if options.schedule_to_close_ns:
                     left_ns = pending.since_ns + options.schedule_to_close_ns - self._now_ns()
                     attempt.limit("schedule_to_close", max(left_ns, 1) / _NS)
+                if struck := self._faults.times_out(command.name):
+                    return await self._too_late(struck, command, context)
                 data = await self._call(command, frame_of(context, self._runtime.extras))
+                if attempt.doomed:
+                    attempt.lose()
+                    await trio.lowlevel.checkpoint()
             finally:
                 self._limiter.release_on_behalf_of(attempt)
             if len(data) > _RESULT_BYTES:
@@ -214,6 +236,13 @@ class Activities:
         if failure.kind == KINDS["INTERNAL"] and failure.retryable is None:
             failure = attrs.evolve(failure, retryable=False)
         return ActivityResolved(seq, failure=failure)
+
+    async def _too_late(self, struck: Strike, command: ScheduleActivity, context: Context) -> ActivityResolved:
+        """An injected fault: nobody hears of an answer in time, whether the activity ran or not."""
+        if struck.draw >= _RAN:
+            await self._call(command, frame_of(context, self._runtime.extras))
+        await trio.sleep(min(command.options.start_to_close_ns / _NS or struck.bound_s, struck.bound_s))
+        return _timeout(command.seq, "start_to_close")
 
     async def _call(self, command: ScheduleActivity, frame: Frame) -> bytes:
         id, functions = EntryId.parse(command.name), self._runtime.functions

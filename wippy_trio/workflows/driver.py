@@ -18,6 +18,7 @@ from wippy_trio.workflows import wire
 from wippy_trio.workflows.closing import close, header, limits, new_run
 from wippy_trio.workflows.cron import next_due_ns
 from wippy_trio.workflows.draft import Draft
+from wippy_trio.workflows.faults import WorkflowFaults
 from wippy_trio.workflows.history import Closing, History, MessagesLeftError
 from wippy_trio.workflows.live import Inbound, LiveRun, WorkflowSettings
 from wippy_trio.workflows.machine import WorkflowMachine
@@ -78,6 +79,7 @@ class Driver:
         self.definitions = definitions
         self.settings = settings
         self._effects = effects
+        self._faults = WorkflowFaults(runtime.environment)
         self._shard = MachineShard(runtime.engine, "workflows", runtime.engine.limits.memory_bytes)
         runtime.engine.adopt_shard(self._shard)
         self._machines: OrderedDict[str, LiveRun] = OrderedDict()
@@ -249,6 +251,8 @@ class Driver:
         """What was recorded may take effect now."""
         run.last_ns = draft.now_ns
         self._effects.perform(run, draft)
+        if closing is None and self._faults.evicts(run):
+            self.evict(run)
         if closing is not None:
             self.evict(run)
             info = attrs.evolve(

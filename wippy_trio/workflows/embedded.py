@@ -7,11 +7,12 @@ is durable; those of which nobody knows whether they were done are done again af
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from determinism.faults import exempt
 from sandbox.errors import LuaError
 from sandbox.values import unpack
 from wippy_trio.core.errors import NotFoundError, UnavailableError
@@ -22,7 +23,8 @@ from wippy_trio.workflows.alarms import Alarms
 from wippy_trio.workflows.driver import Driver
 from wippy_trio.workflows.embedded_client import EmbeddedClient
 from wippy_trio.workflows.family import Family
-from wippy_trio.workflows.history import Closing, History, RunInfo, Status
+from wippy_trio.workflows.faults import WorkflowFaults, lose_worker
+from wippy_trio.workflows.history import Closing, History, Pending, RunInfo, Status
 from wippy_trio.workflows.keeper import Keeper
 from wippy_trio.workflows.live import Answer, Inbound, LiveRun, WorkflowSettings
 from wippy_trio.workflows.starts import Starts
@@ -70,6 +72,7 @@ class Embedded:
         self.client = EmbeddedClient(self)
         self.starts = Starts(self)
         self.keeper = Keeper(self)
+        self._faults = WorkflowFaults(runtime.environment)
         self._closed_count = 0
         self._nursery: trio.Nursery | None = None
 
@@ -93,6 +96,7 @@ class Embedded:
 
     async def _guarded(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """One task of the engine: what goes wrong in it is logged, and ends nothing else."""
+        exempt.set(False)  # whoever gave cause for it
         try:
             await function(*args)
         except LuaError as problem:
@@ -107,7 +111,13 @@ class Embedded:
             run.caught_up = trio.Event()  # `collect` comes next
         self.runs[run.run_id] = run
         self.open[run.info.workflow_id] = run.run_id
-        for pending in list(run.pending.values()):
+        self.arm(run, list(run.pending.values()), resumed=resumed)
+        if resumed and run.info.parent_run_id:
+            self.soon(self.family.orphaned, run)
+
+    def arm(self, run: LiveRun, wanted: Iterable[Pending], *, resumed: bool) -> None:
+        """Have done what a run waits for; after a restart also what may have been begun before."""
+        for pending in wanted:
             if pending.kind in {"timer", "start", "timeout"}:
                 self.alarms.set(pending.due_ns, run.run_id, pending.seq)
             elif resumed and pending.kind == "activity":
@@ -116,8 +126,6 @@ class Embedded:
                 self.family.send(run, wire.decode(pending.data))
             elif resumed:
                 self.soon(self.family.resume, run, pending)
-        if resumed and run.info.parent_run_id:
-            self.soon(self.family.orphaned, run)
 
     # telling runs ----------------------------------------------------------------------------------------------------
     def tell(self, run: LiveRun, event: Event) -> None:
@@ -239,8 +247,13 @@ class Embedded:
                 self.soon(self.family.cancel, run, command.seq)
             elif isinstance(command, wire.SendMessage):
                 self.family.send(run, command)
-        if not open_still:
-            return
+        if open_still and (strike := self._faults.kills(run)):
+            lose_worker(self, run, draft, strike)
+        elif open_still:
+            self.begin(run, draft)
+
+    def begin(self, run: LiveRun, draft: Draft) -> None:
+        """Begin what a draft waits for."""
         for pending in draft.added:
             if pending.kind == "timer":
                 self.alarms.set(pending.due_ns, run.run_id, pending.seq)

@@ -78,6 +78,9 @@ class Cancellable(Protocol):
     def cancel(self) -> None:
         """End it."""
 
+    def lose(self) -> None:
+        """End it as the death of its worker would."""
+
 
 class Inbound:
     """An event on its way to a run. `tell(error)` is called when it is durable (None) or will never be."""
