@@ -277,8 +277,7 @@ class Embedded:
                 self.soon(self._hand_over, following.info.workflow_id, waiting)
         else:
             self.soon(self.family.tell_parent, run.info)
-        if closing.status is not Status.CONTINUED:
-            self.soon(self.family.leave_children, list(run.pending.values()), run.run_id)
+        self.soon(self.family.leave_children, list(run.pending.values()), run.run_id)
 
     async def _hand_over(self, workflow_id: str, waiting: list[Inbound]) -> None:
         """Messages that came too late for one run are for the next."""

@@ -153,7 +153,7 @@ class Family:
                 self._engine.runtime.log.warn("a parent was not told", run=info.parent_run_id, error=str(problem))
 
     async def leave_children(self, pendings: Sequence[Pending], run_id: str) -> None:
-        """The parent has closed: its children are ended, asked to stop, or left, as their options say."""
+        """The parent has closed, or goes on as another run, which does not know them: its children are ended, asked to stop, or left, as their options say."""
         for pending in pendings:
             if pending.kind == "child" and pending.attempts_count:
                 command: StartChild = wire.decode(pending.data)
@@ -171,7 +171,7 @@ class Family:
     async def orphaned(self, run: LiveRun) -> None:
         """After a restart: whether the parent closed without having left its child."""
         parent = await self._engine.history.run(run.info.parent_run_id)
-        if parent is not None and parent.status not in {Status.OPEN, Status.CONTINUED}:
+        if parent is not None and parent.status is not Status.OPEN:
             started = await self._engine.started_of(run)
             await self._leave(run.info.workflow_id, started.options.parent_close, run.info.parent_run_id)
 

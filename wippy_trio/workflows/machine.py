@@ -17,7 +17,7 @@ from determinism.clock import HistoryClock
 from determinism.entropy import SeededIds
 from sandbox.values import pack, unpack
 from wippy_trio.actors.topology import CANCEL, EXIT
-from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError
+from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError, PermissionDeniedError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.workflows.entropy import RunEntropy
 from wippy_trio.workflows.gate import check_modules
@@ -290,6 +290,16 @@ class WorkflowMachine:
     def now_ns(self) -> int:
         """The run's time."""
         return self._clock.wall_ns()
+
+    def require(self, action: str, resource: str, refusal: str) -> None:
+        """A permission of the code's identity; policies are asked again in a replay, and must answer the same.
+
+        Raises:
+            PermissionDeniedError: `refusal`, with the resource in the place of `{}`.
+        """
+        actor = self.shard.actors[self._actor_id]
+        if not actor.allowed(action, resource, {"pid": actor.pid}):
+            raise PermissionDeniedError(refusal.format(resource))
 
     def frame(self) -> Frame:
         """The frame of the code."""

@@ -53,7 +53,9 @@ def send(machine: WorkflowMachine, request: Request, destination: str, topic: st
     pid, target = target_of(destination)
     if target is not None and target.host == "update":
         _answer_update(machine, request, target.unique, topic, payloads)
-    elif pid == machine.started.pid:
+        return
+    machine.require("process.send", pid, "not allowed to send to: {}")
+    if pid == machine.started.pid:
         machine.deliver(topic, pid, data)
         machine.resolve(request.command, _YES)
     elif target is not None and target.host in {machine.started.worker, "temporal"}:
@@ -94,6 +96,7 @@ def _answer_update(machine: WorkflowMachine, request: Request, id: str, topic: s
 def cancel(machine: WorkflowMachine, request: Request, destination: str, reason: object = "") -> None:
     """`process.cancel`."""
     pid, target = target_of(destination)
+    machine.require("process.cancel", pid, "not allowed to cancel: {}")
     text = as_text(reason) if isinstance(reason, str | bytes) else ""
     workflow_id = _unique(machine, target)
     machine.add(CancelExternal(_external(machine, request), pid, workflow_id, text, line=request.line))
@@ -102,6 +105,7 @@ def cancel(machine: WorkflowMachine, request: Request, destination: str, reason:
 def terminate(machine: WorkflowMachine, request: Request, destination: str, _extra: object = None) -> None:
     """`process.terminate`."""
     pid, target = target_of(destination)
+    machine.require("process.terminate", pid, "not allowed to terminate: {}")
     workflow_id = _unique(machine, target)
     machine.add(TerminateExternal(_external(machine, request), pid, workflow_id, line=request.line))
 

@@ -192,11 +192,20 @@ def _start_child(
     )
 
 
-def _spawn(machine: WorkflowMachine, request: Request, _how: str, *given: Any) -> None:
+def _spawn(machine: WorkflowMachine, request: Request, how: str, *given: Any) -> None:
+    id_text = as_text(given[3])
+    if "monitored" in how:
+        machine.require("process.spawn.monitored", id_text, "not allowed to spawn monitored process: {}")
+    if "linked" in how:
+        machine.require("process.spawn.linked", id_text, "not allowed to spawn linked process: {}")
+    machine.require("process.spawn", id_text, "not allowed to spawn process: {}")
+    machine.require("process.host", as_text(given[4]), "not allowed to spawn on host: {}")
     _run_child(machine, request, "spawn", given)
 
 
 def _exec(machine: WorkflowMachine, request: Request, *given: Any) -> None:
+    machine.require("process.exec", as_text(given[3]), "not allowed to execute process: {}")
+    machine.require("process.host", as_text(given[4]), "not allowed to spawn on host: {}")
     _run_child(machine, request, "exec", given)
 
 

@@ -291,12 +291,17 @@ def _fields(
     return fields
 
 
+_PLAIN_ACTIVITY = ActivityOptions()
+
+
 def parse_activity_options(options: Mapping[str, Any] = _NOTHING) -> ActivityOptions:
     """Options of a call (`funcs.new():with_options(...)`); other options than those of activities are ignored.
 
     Raises:
         InvalidError: a malformed value, or an unknown option of activities.
     """
+    if not options:
+        return _PLAIN_ACTIVITY
     fields = _fields(options, "activity", _ACTIVITY)
     fields.pop("extra", None)
     return ActivityOptions(**fields)
