@@ -27,6 +27,7 @@ NAMES = (
     "idle_bytes",
     "idle_100k_mb",
 )
+GROUPS = ("http", "simulation")
 SMALLER_IS_BETTER = {"sleepers": "ms late", "idle_bytes": "bytes each", "idle_100k_mb": "MB in all"}
 TEN_TIMES = frozenset(NAMES) - {"sleepers", "idle_100k_mb"}
 UNITS = {name: SMALLER_IS_BETTER.get(name, "per second") for name in NAMES}
@@ -123,20 +124,35 @@ def http(rounds: int) -> dict[str, float]:
     return found
 
 
+def simulation(rounds: int) -> dict[str, float]:
+    """Seeds, events and virtual time of simulated worlds, by processor time of one core."""
+    from tests.benchmarks.simulation import BENCHMARKS
+
+    found = {}
+    for name in BENCHMARKS:
+        code = f"from tests.benchmarks.simulation import BENCHMARKS; print(BENCHMARKS[{name!r}]())"
+        values = [value for value in (_python(code) for _ in range(rounds)) if value is not None]
+        found[name] = max(values)
+        print(f"{name:<26} {found[name]:,.0f}", flush=True)
+    return found
+
+
 def main() -> None:
     """Run and print; `--json FILE` keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", choices=[*NAMES, "http"], default=None)
+    parser.add_argument("--only", nargs="*", choices=[*NAMES, *GROUPS], default=None)
     parser.add_argument("--cpu", action="store_true", help="rates by processor time: the machine is not quiet")
     parser.add_argument("--json")
     options = parser.parse_args()
-    chosen = options.only or [*NAMES, "http"]
+    chosen = options.only or [*NAMES, *GROUPS]
     figures: dict[str, object] = dict(
         actors([name for name in NAMES if name in chosen], options.rounds, cpu=options.cpu)
     )
     if "http" in chosen:
         figures["http"] = http(options.rounds)
+    if "simulation" in chosen:
+        figures["simulation"] = simulation(options.rounds)
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=1))
 

@@ -88,7 +88,7 @@ class LifeSpec:
         order: what an exploration chose (`determinism.explore`).
         workload: numbers for the scenario, instead of its `meta.workload`.
         length: how many choices the scenario takes, as far as is known.
-        asked: how often it asks for each kind of fault, as far as is known.
+        asked: how often it asks for each kind of fault at each place, as far as is known.
         keep: keep the log of events and the names chosen.
         detail: the trace tells all that could differ between two lives (`check-determinism`).
         stack_at: number of an event at which the Python stack is kept.
@@ -104,7 +104,7 @@ class LifeSpec:
     order: Order | None = None
     workload: Mapping[str, int] | None = None
     length: int = 500
-    asked: Mapping[str, int] = attrs.field(factory=dict)
+    asked: Mapping[tuple[str, str], int] = attrs.field(factory=dict)
     keep: bool = False
     detail: bool = False
     stack_at: int = -1
@@ -133,10 +133,10 @@ class Life:
         spec: which life.
         failure: what went wrong; None where everything held.
         inconclusive: why there is no verdict (`steps`, `time`), else empty.
-        steps, choices: taken in all, and with a choice.
+        steps, events, choices: steps taken, events recorded, and steps at which there was a choice.
         virtual_s: virtual time it took.
         strikes: faults that struck.
-        asked: how often each kind of fault was asked for.
+        asked: how often each kind of fault was asked for at each place.
         trace_hash: of its trace.
         pairs: (actor, operation) pairs met.
         made: switches of the schedule, where one was given.
@@ -149,10 +149,11 @@ class Life:
     failure: Failure | None = None
     inconclusive: str = ""
     steps: int = 0
+    events: int = 0
     choices: int = 0
     virtual_s: float = 0.0
     strikes: tuple[Strike, ...] = ()
-    asked: Mapping[str, int] = attrs.field(factory=dict)
+    asked: Mapping[tuple[str, str], int] = attrs.field(factory=dict)
     trace_hash: str = ""
     pairs: frozenset[tuple[str, str]] = frozenset()
     made: Mapping[int, str] = attrs.field(factory=dict)
@@ -260,6 +261,7 @@ class _World:
             self.failure,
             inconclusive,
             simulation.steps,
+            trace.count,
             simulation.choices,
             simulation.now_ns() / 1e9,
             tuple(self.faults.struck),
