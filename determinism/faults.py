@@ -95,8 +95,8 @@ class _Counting:
         #: Set while nothing may be struck: before the app is open, and when it closes.
         self.exempt = False
         self._asked: dict[tuple[str, str], int] = {}
-        #: How often each kind was asked for, where it might have struck.
-        self.asked: dict[str, int] = {}
+        #: How often each kind was asked for at each place, where it might have struck.
+        self.asked: dict[tuple[str, str], int] = {}
         self.on_strike = on_strike
 
     def _number(self, kind: str, where: str) -> int:
@@ -120,6 +120,7 @@ class FaultPlan(_Counting):
         kinds: those that may strike.
         probabilities: kind -> probability, in the place of the catalogue's.
         budgets: kind -> how often at most, in the place of the catalogue's.
+        places: kind -> the only place where it may strike.
         on_strike: told of each.
     """
 
@@ -130,9 +131,11 @@ class FaultPlan(_Counting):
         *,
         probabilities: Mapping[str, float] | None = None,
         budgets: Mapping[str, int] | None = None,
+        places: Mapping[str, str] | None = None,
         on_strike: Callable[[Strike], None] | None = None,
     ) -> None:
         super().__init__(on_strike)
+        self._places = places or {}
         self._draws: dict[str, Entropy] = {}
         self._left: dict[str, int] = {}
         self._gap: dict[str, int] = {}
@@ -158,9 +161,10 @@ class FaultPlan(_Counting):
         """See `Faults.strike`."""
         if self.exempt or exempt.get():
             return None
-        self.asked[kind] = self.asked.get(kind, 0) + 1
+        key = kind, where
+        self.asked[key] = self.asked.get(key, 0) + 1
         left = self._left.get(kind, 0)
-        if not left:
+        if not left or self._places.get(kind, where) != where:
             return None
         number = self._number(kind, where)
         gap = self._gap[kind]

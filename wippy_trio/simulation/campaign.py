@@ -122,10 +122,10 @@ def app_of(path: str, scenario: str, overrides: tuple[str, ...], settings: tuple
     return load_simulated_app(path, scenario=scenario, overrides=overrides, settings=settings)
 
 
-_profiles: dict[tuple[int, str], tuple[int, Mapping[str, int]]] = {}
+_profiles: dict[tuple[int, str], tuple[int, Mapping[tuple[str, str], int]]] = {}
 
 
-def profile_of(app: SimulatedApp, scenario: str) -> tuple[int, Mapping[str, int]]:
+def profile_of(app: SimulatedApp, scenario: str) -> tuple[int, Mapping[tuple[str, str], int]]:
     """Of the life that nothing disturbs: how many choices it has, and how often each kind of fault is asked for.
 
     It is the same for every seed, so that a seed means the same life in every campaign.

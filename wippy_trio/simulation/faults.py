@@ -22,7 +22,7 @@ def faults_for(
     entropy: Entropy,
     kinds: frozenset[str],
     on_strike: Callable[[Strike], None],
-    asked: Mapping[str, int] | None = None,
+    asked: Mapping[tuple[str, str], int] | None = None,
 ) -> FaultPlan:
     """The plan of one seed.
 
@@ -30,11 +30,12 @@ def faults_for(
         entropy: of the seed's faults.
         kinds: kinds that may strike.
         on_strike: told of each strike.
-        asked: how often each kind is asked for in the life that nothing disturbs, where that is known.
+        asked: how often each kind is asked for at each place in the life that nothing disturbs, where that is known.
 
     A quarter of the seeds have no faults; the others up to four kinds. Where it is known what is asked for, seven of
     eight such seeds choose among that, each kind so likely that between a half and eight strikes are to be expected
-    (up to its budget), so that short lives meet faults and long ones are not full of them at their beginning.
+    (up to its budget), so that short lives meet faults and long ones are not full of them at their beginning. Half of
+    them strike at one place only, for those who do much would else draw all faults upon themselves.
     Elsewhere each is between a third as likely as the catalogue says and thirty times as likely.
     """
     chooser = entropy.fork("swarm")
@@ -48,19 +49,26 @@ def faults_for(
             chosen.append(pool.pop(chooser.below(len(pool))))
     if "lost_unsynced_write" in chosen and "host_kill" in pool:
         chosen.append("host_kill")  # without one nothing is lost
-    probabilities = {}
+    probabilities, places = {}, {}
     for kind in chosen:
+        known = sorted(where for named, where in asked or () if named == kind and kind in counts)
+        if known and chooser.below(2):
+            places[kind] = known[chooser.below(len(known))]
+            counts[kind] = (asked or {})[kind, places[kind]]
         drawn = chooser.random()
         usual = FAULTS[kind].probability * 0.3 * 100**drawn
         probabilities[kind] = min(0.5 * 16**drawn / counts[kind] if kind in counts else usual, 0.9)
     if "buggify" in kinds and chooser.below(2):
         chosen.append(BUGGIFY.name)
         probabilities[BUGGIFY.name] = 0.05 + 0.4 * chooser.random()
-    return FaultPlan(entropy, chosen, probabilities=probabilities, on_strike=on_strike)
+    return FaultPlan(entropy, chosen, probabilities=probabilities, places=places, on_strike=on_strike)
 
 
-def _likely(asked: Mapping[str, int], pool: Collection[str]) -> dict[str, int]:
-    counts = {kind: count for kind, count in asked.items() if kind in pool and count > 0}
+def _likely(asked: Mapping[tuple[str, str], int], pool: Collection[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for (kind, _), count in asked.items():
+        if kind in pool:
+            counts[kind] = counts.get(kind, 0) + count
     if "lost_unsynced_write" in pool and "host_kill" in counts and not _WRITES.isdisjoint(counts):
         counts["lost_unsynced_write"] = 1  # asked for only when a host is killed
     return counts

@@ -10,7 +10,7 @@ return function()
     for number = 1, 3 do
         funcs.call("app:title")
         funcs.call("app:rename", "t" .. number)
-        time.sleep("5m")
+        time.sleep("2m")
         local shown = funcs.call("app:title")
         local kept = assert(db:query("SELECT title FROM book"))[1].title
         if shown and shown ~= kept then

@@ -10,7 +10,7 @@ return function()
     for number = 1, 4 do
         funcs.call("app:place", "o" .. number)
     end
-    time.sleep("5m")
+    time.sleep("3m")
     for _, row in ipairs(assert(db:query("SELECT id FROM orders"))) do
         if not store.get("app:sent"):has("sent:" .. row.id) then
             error("order " .. row.id .. " is stored, and was never sent")

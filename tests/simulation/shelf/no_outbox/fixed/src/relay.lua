@@ -12,7 +12,7 @@ return function()
                 db:execute("DELETE FROM outbox WHERE id = ?", { row.id })
             end
         end
-        local pause = time.after("2s")
+        local pause = time.after("10s")
         local ready = channel.select { pause:case_receive(), events:case_receive() }
         if ready.channel == events then
             return

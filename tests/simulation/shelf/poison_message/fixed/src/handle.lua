@@ -2,9 +2,11 @@ local store = require("store")
 local time = require("time")
 
 return function(order)
+    local handled = store.get("app:handled")
+    handled:set("tries", order.id)
     time.sleep("1s")
     if order.cents < 0 then
-        return store.get("app:handled"):set("refused:" .. order.id, "negative")
+        return handled:set("refused:" .. order.id, "negative")
     end
-    return store.get("app:handled"):set("handled:" .. order.id, true)
+    return handled:set("handled:" .. order.id, true)
 end
