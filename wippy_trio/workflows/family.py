@@ -153,7 +153,9 @@ class Family:
                 self._engine.runtime.log.warn("a parent was not told", run=info.parent_run_id, error=str(problem))
 
     async def leave_children(self, pendings: Sequence[Pending], run_id: str) -> None:
-        """The parent has closed, or goes on as another run, which does not know them: its children are ended, asked to stop, or left, as their options say."""
+        """The parent has closed, or goes on as another run, which does not know them: its children are ended, asked
+        to stop, or left, as their options say.
+        """
         for pending in pendings:
             if pending.kind == "child" and pending.attempts_count:
                 command: StartChild = wire.decode(pending.data)

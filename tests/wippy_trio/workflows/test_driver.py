@@ -201,13 +201,37 @@ async def test_a_policy_counts_in_a_workflow(world):
     from wippy_trio.core.ids import EntryId
     from wippy_trio.security.scope import policies_of
 
-    source = "local r, err = funcs.call('app:add', 1, 2) time.sleep('1s') return { r == nil, err:kind() }"
+    source = """
+        local refused = {}
+        local function try(ok, err)
+          refused[#refused + 1] = not ok and err:kind() == "PermissionDenied" and tostring(err) or "allowed"
+        end
+        try(funcs.call("app:add", 1, 2))
+        try(process.send("{local@app:host|x}", "topic"))
+        try(process.spawn("app:flow", "wippy:workflows"))
+        try(process.spawn_monitored("app:flow", "wippy:workflows"))
+        try(process.exec("app:flow", "wippy:workflows"))
+        try(workflow.exec("app:flow"))
+        try(process.cancel("{local@wippy:workflows|x}"))
+        try(process.terminate("{local@wippy:workflows|x}"))
+        time.sleep("1s")
+        return refused
+    """
     async with world(source) as app:
         scope = policies_of(app.runtime.extras).resolve([EntryId("app", "nothing")], ())[0]
         frame = Frame(actor=SecurityActor("me"), scope=scope)
         await host_of(app).spawn(EntryId("app", "flow"), (), frame, SpawnOptions(name="one"))
         engine_of(app).driver.evict(only_run(app))
-        assert await outcome(app) == [True, "PermissionDenied"]
+        assert await outcome(app) == [
+            "not allowed to call function: app:add",
+            "not allowed to send to: {local@app:host|x}",
+            "not allowed to spawn process: app:flow",
+            "not allowed to spawn monitored process: app:flow",
+            "not allowed to execute process: app:flow",
+            "not allowed: app:flow",
+            "not allowed to cancel: {local@wippy:workflows|x}",
+            "not allowed to terminate: {local@wippy:workflows|x}",
+        ]
 
 
 async def test_closed_runs_are_kept_for_a_time(tmp_path, autojump_clock, monkeypatch):

@@ -192,6 +192,19 @@ async def test_what_becomes_of_a_child(world, policy, child):
         assert sorted(await runs(app)) == sorted(["completed", child])
 
 
+async def test_a_child_ends_when_its_parent_continues_as_new(world):
+    other = workflow_entry("process.inbox():receive()", (), "child")
+    source = """
+        if ... then return "next" end
+        process.spawn("app:child", "wippy:workflows")
+        process.upgrade(nil, true)
+    """
+    async with world(source, other) as app:
+        assert await end(app, await spawn(app)) == "next"
+        await trio.sleep(1)
+        assert sorted(await runs(app)) == ["completed", "continued", "terminated"]
+
+
 # activities ------------------------------------------------------------------------------------------
 CALL = """
     local options, name, arg = ...
