@@ -133,7 +133,7 @@ class Life:
         spec: which life.
         failure: what went wrong; None where everything held.
         inconclusive: why there is no verdict (`steps`, `time`), else empty.
-        steps, choices: taken in all, and with a choice.
+        steps, events, choices: steps taken, events recorded, and steps at which there was a choice.
         virtual_s: virtual time it took.
         strikes: faults that struck.
         asked: how often each kind of fault was asked for at each place.
@@ -149,6 +149,7 @@ class Life:
     failure: Failure | None = None
     inconclusive: str = ""
     steps: int = 0
+    events: int = 0
     choices: int = 0
     virtual_s: float = 0.0
     strikes: tuple[Strike, ...] = ()
@@ -260,6 +261,7 @@ class _World:
             self.failure,
             inconclusive,
             simulation.steps,
+            trace.count,
             simulation.choices,
             simulation.now_ns() / 1e9,
             tuple(self.faults.struck),
