@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
 from sandbox.values import pack_list
 from tests.services.temporal import TemporalServer, wait_until
-from tests.wippy_trio.workflows.temporal_app import activity, function, temporal_app, workflow
+from tests.wippy_trio.workflows.temporal_app import activity, function, queue, temporal_app, workflow
 from wippy_trio.workflows import temporal_worker
+from wippy_trio.workflows.history import RunQuery, Status
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
@@ -94,7 +96,7 @@ def test_killed_nodes(temporal_server, tmp_path) -> None:
     with node(tmp_path):
         start = ["workflow", "start", "--type", "app:order", "--task-queue", "killed", "-w", "killed"]
         temporal_server.command(*start, "--input", '{"n": 7}')
-        wait_until(steps.exists)
+        wait_until(lambda: steps.exists() and steps.read_text() == "first\n")
     # Killed in an activity: it is run again. Then in a timer.
     with node(tmp_path):
         wait_for(temporal_server, "killed", "EVENT_TYPE_TIMER_STARTED")
@@ -140,3 +142,35 @@ async def test_nothing_is_lost_without_a_cache(temporal_server, monkeypatch) -> 
         found = await app.host.outcome("busy")
         assert (found["sum"], found["heard"], found["child"], found["version"]) == (6, "abc", 30, 3)
         assert len(set(found["ids"])) == 4
+
+
+async def test_a_node_for_every_event(temporal_server, monkeypatch) -> None:
+    """A node lives until the history has grown, then is gone; the next one goes on, and nothing is missing."""
+    settings = temporal_worker.worker_settings
+    monkeypatch.setattr(
+        temporal_worker, "worker_settings", lambda options: settings(options) | {"max_cached_workflows": 0}
+    )
+    child = workflow("child", "require('time').sleep('1ms') return ... * 10")
+    start = function("start", "return process.with_options({}):with_name('often'):spawn('app:busy', 'app:worker')")
+    echo = activity("echo", "return ...")
+    careful = BUSY.replace("funcs.call(", 'funcs.new():with_options({ ["activity.heartbeat_timeout"] = "1s" }):call(')
+    entries = (workflow("busy", careful), child, echo, start)
+    name, nodes, length = queue(), 0, 0
+    async with temporal_app(temporal_server, *entries, name=name) as app:
+        await app.call("start")
+        for letter in "abc":
+            await app.host.signal("often", "go", pack_list([letter]))
+    with trio.fail_after(90):
+        while True:
+            nodes += 1
+            async with temporal_app(temporal_server, *entries, name=name) as app:
+                (info,) = await app.host.runs(RunQuery(workflow_id="often", limit=1))
+                while info.length <= length and info.status is Status.OPEN:
+                    await trio.sleep(0.005)
+                    (info,) = await app.host.runs(RunQuery(workflow_id="often", limit=1))
+                length = info.length
+                if info.status is not Status.OPEN:
+                    found = await app.host.outcome("often")
+                    break
+    assert (found["sum"], found["heard"], found["child"], found["version"]) == (6, "abc", 30, 3)
+    assert nodes > 5
