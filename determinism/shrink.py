@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import TypeVar
 
 from determinism.seams import Strike
@@ -15,6 +16,12 @@ from determinism.seams import Strike
 T = TypeVar("T")
 
 __all__ = ["Shrunk", "shrink"]
+
+#: Switches of which pairs are tried.
+_PAIRS_COUNT = 12
+#: Steps at which a single switch is tried, and how many tries that may take.
+_SINGLE_STEPS = 100
+_SINGLE_TRIES = 400
 
 #: Runs a life with exactly these faults and switches; the switches that were made where it fails alike, else None.
 Attempt = Callable[[tuple[Strike, ...], Mapping[int, str]], Mapping[int, str] | None]
@@ -84,6 +91,27 @@ class _Search:
                     at += size
             size //= 2
 
+    def drop_pairs(self) -> None:
+        """Switches of which neither can go alone: there and back again. Only where few are left."""
+        again = len(self.schedule) <= _PAIRS_COUNT
+        while again and not self.over():
+            again = False
+            for pair in combinations(sorted(self.schedule), 2):
+                kept = {step: name for step, name in self.schedule.items() if step not in pair}
+                if self.over() or self.fails(self.strikes, kept):
+                    again = not self.over()
+                    break
+
+    def find_single(self) -> None:
+        """One switch that does it alone, anywhere: removing finds none where the rest depends on what is removed."""
+        if len(self.schedule) <= 2:
+            return
+        steps = range(min(max(self.schedule) + 1, _SINGLE_STEPS))
+        actors = sorted({name.partition(" ")[0] for name in self.schedule.values() if "|" in name})
+        for step, name in list(product(steps, actors))[:_SINGLE_TRIES]:
+            if self.over() or self.fails(self.strikes, {step: name}):
+                return
+
 
 def shrink(
     attempt: Attempt, strikes: Sequence[Strike], schedule: Mapping[int, str], out_of_time: Callable[[], bool]
@@ -107,6 +135,8 @@ def shrink(
         search.drop_faults()
         search.cut_tail()
         search.drop_switches()
+        search.drop_pairs()
+        search.find_single()
         if (len(search.strikes), len(search.schedule)) == before:
             break
     return Shrunk(search.strikes, search.schedule, search.runs, not search.over())

@@ -8,16 +8,12 @@ from typing import Any
 import attrs
 import click
 
-from determinism.jobs import enter_folder
-from determinism.seams import Disk
 from determinism.system import SystemDisk
 from determinism.trace import TraceEvent
-from wippy_trio.cli.simulate import SimRequest, campaign_of
-from wippy_trio.core.errors import ConfigError, LuaError
-from wippy_trio.simulation.campaign import app_of, spec_of
-from wippy_trio.simulation.records import life_data, read_life
-from wippy_trio.simulation.scenarios import BOOT
-from wippy_trio.simulation.world import Life, LifeSpec, SimulatedApp, live
+from wippy_trio.cli.simulate import SimRequest
+from wippy_trio.cli.traces import reported, wanted_life
+from wippy_trio.simulation.records import life_data
+from wippy_trio.simulation.world import Life, live
 
 __all__ = ["ReplayRequest", "replay_life"]
 
@@ -37,13 +33,13 @@ class ReplayRequest:
 
 def replay_life(request: ReplayRequest) -> int:
     """Live it again and print its events: 1 when it fails, 0 when it holds, 2 when it could not run."""
-    disk = SystemDisk()
-    try:
-        app, spec, recorded, project = _wanted(request, disk)
-        life = live(app, attrs.evolve(spec, keep=True))
-    except (LuaError, OSError) as problem:
-        click.echo(problem.render() if isinstance(problem, ConfigError) else f"Error: {problem}", err=True)
-        return 2
+    return reported(lambda: _replay(request))
+
+
+def _replay(request: ReplayRequest) -> int:
+    wanted = wanted_life(request.trace, request.sim, SystemDisk())
+    life = live(wanted.app, attrs.evolve(wanted.spec, keep=True))
+    recorded, project = str(wanted.data.get("trace_hash", "")), wanted.project
     events = [event for event in life.log if _is_wanted(event, request)]
     if request.as_json:
         data = life_data(life, project)
@@ -55,23 +51,6 @@ def replay_life(request: ReplayRequest) -> int:
             click.echo(event.line())
         _print_end(life, recorded)
     return 1 if life.failure is not None else 0
-
-
-def _wanted(request: ReplayRequest, disk: Disk) -> tuple[SimulatedApp, LifeSpec, str, str]:
-    """The app, the life, the recorded hash (empty without a record) and the app's folder."""
-    if request.trace:
-        project, spec, data = read_life(disk, request.trace)
-        enter_folder(project)
-        return app_of(project, spec.scenario.removeprefix(BOOT), (), ()), spec, str(data["trace_hash"]), project
-    if request.sim.seed is None:
-        raise ConfigError("replay needs a trace file or --seed", hint="`sim` prints the command for each failure")
-    campaign = campaign_of(request.sim)
-    enter_folder(campaign.path)
-    app = app_of(campaign.path, campaign.scenario, campaign.overrides, campaign.settings)
-    names = [str(scenario.id) for scenario in app.scenarios] or [BOOT]
-    if len(names) > 1:
-        raise ConfigError("several scenarios: say which with --scenario", hint=", ".join(names))
-    return app, spec_of(app, campaign, names[0], request.sim.seed), "", campaign.path
 
 
 def _is_wanted(event: TraceEvent, request: ReplayRequest) -> bool:

@@ -113,7 +113,7 @@ def simulate_app(request: SimRequest) -> int:
         return 2
     records: dict[tuple[str, int], str] = {}
     for finding in report.findings:
-        path = write_life(disk, finding.shrunk or finding.life, campaign.path)
+        path = write_life(disk, finding.shrunk or finding.life, campaign.path, finding.life)
         records[finding.scenario, finding.seed] = path.removeprefix(f"{campaign.path}/")
         _print_finding(finding, records[finding.scenario, finding.seed], campaign, request)
     _print_summary(report, campaign)

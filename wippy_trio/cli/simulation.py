@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from wippy_trio.cli.simulate import SimRequest
 
 __all__ = ["add_commands"]
 
@@ -78,41 +83,22 @@ def replay(  # noqa: PLR0913 - one parameter per flag
     *,
     target: str,
     seed: int | None,
-    scenario: str,
-    strategy: str,
-    faults: str,
     actor: str,
     what: str,
     first: int,
     until: int | None,
     as_json: bool,
-    overrides: tuple[str, ...],
-    settings: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Live a life again, from the trace file TARGET or a --seed, and print its events.
 
     Exit code 1: it fails. 0: it holds. 2: it could not run.
     """
     from wippy_trio.cli.replay import ReplayRequest, replay_life
-    from wippy_trio.cli.simulate import SimRequest
 
-    sim_request = SimRequest(
-        path=(target or ".") if seed is not None else ".",
-        scenario=scenario,
-        seeds=None,
-        seed=seed,
-        jobs=1,
-        strategy=strategy,
-        faults=faults,
-        time_limit="600s",
-        check=False,
-        json_file="",
-        shrink=False,
-        overrides=overrides,
-        settings=settings,
-    )
+    request = _one_life(target, seed, **options)
     trace = target if seed is None else ""
-    raise SystemExit(replay_life(ReplayRequest(trace, sim_request, actor, what, first, until, as_json)))
+    raise SystemExit(replay_life(ReplayRequest(trace, request, actor, what, first, until, as_json)))
 
 
 @click.command("check-determinism")
@@ -152,8 +138,61 @@ def check_determinism(  # noqa: PLR0913 - one parameter per flag
     raise SystemExit(check_app(request, as_json=as_json))
 
 
+@click.command()
+@click.argument("target", default="")
+@click.option("--out", default="", metavar="FILE", help="Where to write it (default: here, named after TARGET).")
+@click.option("--seed", type=int, metavar="S", help="A seed, as `sim` was given it; TARGET is then the app's folder.")
+@click.option("--scenario", default="", metavar="ID", help="Which scenario, with --seed.")
+@click.option("--strategy", default="swarm", show_default=True, help="As for `sim`, with --seed.")
+@click.option("--faults", default="all", show_default=True, metavar="LIST", help="As for `sim`, with --seed.")
+@click.option("-o", "--override", "overrides", multiple=True, metavar="NS:ENTRY:FIELD=VALUE", help="Change an entry.")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.PATH=VALUE", help="Change a setting.")
+def timeline(target: str, out: str, seed: int | None, **options: Any) -> None:
+    """Draw a life, from the trace file TARGET or a --seed, as one HTML file that needs nothing else.
+
+    Lanes for actors, messages, faults, virtual time, search, filters, and what led to the failure. Exit code 1: the
+    life fails. 0: it holds. 2: it could not run.
+    """
+    from wippy_trio.cli.traces import draw_timeline
+
+    raise SystemExit(draw_timeline(target if seed is None else "", _one_life(target, seed, **options), out))
+
+
+@click.command()
+@click.argument("trace")
+@click.option("--time-limit", default="30s", show_default=True, help="Of this machine's time.")
+@click.option("--out", default="", metavar="FILE", help="Where to write it (default: TRACE with .min.json).")
+def shrink(trace: str, time_limit: str, out: str) -> None:
+    """Look for the least that fails as TRACE does: fewer faults, fewer switches of actors, then a smaller workload.
+
+    Exit code 1: it fails, and the least record is written. 0: it does not fail any more. 2: it could not run.
+    """
+    from wippy_trio.cli.traces import shrink_trace
+
+    raise SystemExit(shrink_trace(trace, time_limit, out))
+
+
+def _one_life(target: str, seed: int | None, **options: Any) -> SimRequest:
+    """What was said about a single life, with --seed; without, the trace says it all but overrides and settings."""
+    from wippy_trio.cli.simulate import SimRequest
+
+    return SimRequest(
+        path=(target or ".") if seed is not None else ".",
+        seeds=None,
+        seed=seed,
+        jobs=1,
+        time_limit="600s",
+        check=False,
+        json_file="",
+        shrink=False,
+        **options,
+    )
+
+
 def add_commands(group: click.Group) -> None:
     """Add the commands of simulation to the command line."""
     group.add_command(sim)
     group.add_command(replay)
     group.add_command(check_determinism)
+    group.add_command(timeline)
+    group.add_command(shrink)

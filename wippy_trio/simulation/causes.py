@@ -187,7 +187,8 @@ class _Reader:
         for name, other in self.lanes.items():
             if other is lane or "|" not in name:
                 continue
-            if kind in {"deadlock", "timeout", "leak", "service"} or self.is_last(other, at):
+            stays = kind in {"deadlock", "timeout", "leak", "service"} and self.log[other.last].what != "exit"
+            if stays or self.is_last(other, at):
                 self.link(other.last, at, "failure")
         if kind in {"deadlock", "timeout", "leak", "service"}:
             self.link(self.fault, at, "fault")

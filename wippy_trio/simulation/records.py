@@ -18,7 +18,7 @@ from determinism.simulate import Bounds
 from wippy_trio.core.errors import ConfigError
 from wippy_trio.simulation.world import Life, LifeSpec
 
-__all__ = ["life_data", "read_life", "record_path", "write_life"]
+__all__ = ["life_data", "read_life", "record_path", "save_life", "write_life"]
 
 _VERSION = 1
 #: Where `sim` leaves records, below the app's folder.
@@ -69,13 +69,18 @@ def record_path(life: Life, project: str) -> str:
     return f"{project}/{FOLDER}/{name}-{life.spec.seed}.json"
 
 
-def write_life(disk: Disk, life: Life, project: str) -> str:
-    """Write the record of a life; returns its path."""
-    path = record_path(life, project)
+def write_life(disk: Disk, life: Life, project: str, found: Life | None = None) -> str:
+    """Write the record of a life; returns its path, which is named after `found` where another was found first."""
+    path = record_path(found or life, project)
     disk.mkdir(path.rpartition("/")[0], parents=True)
-    with disk.open(path, "wb") as file:
-        file.write(json.dumps(life_data(life, project), indent=1, ensure_ascii=False).encode())
+    save_life(disk, path, life_data(life, project))
     return path
+
+
+def save_life(disk: Disk, path: str, data: Mapping[str, Any]) -> None:
+    """Write a record as `life_data` made it."""
+    with disk.open(path, "wb") as file:
+        file.write(json.dumps(data, indent=1, ensure_ascii=False).encode())
 
 
 def read_life(disk: Disk, path: str) -> tuple[str, LifeSpec, Mapping[str, Any]]:

@@ -1,8 +1,9 @@
 """Scenarios and invariants: entries by which an app says what must hold. See docs/guides/simulation.md.
 
 A scenario is a `function.lua` with `meta.type: simulation`; it fails when it raises, returns `nil, err` or `false`, or
-takes longer than `meta.timeout` (virtual time, 10m); `meta.workload` is its argument. An invariant is a `function.lua` with `meta.type: invariant`; it
-is called at the end, and during the run with `meta.every: step` or a duration. Source: ours.
+takes longer than `meta.timeout` (virtual time, 10m); `meta.workload` is its argument. An invariant is a `function.lua`
+with `meta.type: invariant`; it is called at the end, and during the run with `meta.every: step` or a duration.
+Source: ours.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def find_scenarios(entries: Iterable[Entry], wanted: str = "") -> list[Scenario]
     """The scenarios among `entries`, in order of id; those whose id is or contains `wanted`.
 
     Raises:
-        ConfigError: a timeout that is no duration, a workload that is not numbers by name, or no scenario is called as wanted.
+        ConfigError: a timeout that is no duration, a workload that is not numbers by name, or no scenario is
+            called as wanted.
     """
     every = sorted((entry for entry in entries if _is(entry, "simulation")), key=lambda entry: entry.id)
     found = [entry for entry in every if str(entry.id) == wanted] or [

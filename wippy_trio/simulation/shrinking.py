@@ -19,6 +19,8 @@ __all__ = ["SHRINK_S", "shrink_life", "workload_of"]
 SHRINK_S = 30.0
 #: Other seeds that are tried with a smaller workload, where the life itself does not fail with it.
 _OTHER_SEEDS = 12
+#: Faults and switches with which one may be content.
+_SMALL_COUNT = 2
 
 
 def workload_of(app: SimulatedApp, spec: LifeSpec) -> Mapping[str, int]:
@@ -47,36 +49,66 @@ def shrink_life(
         return clock.monotonic_s() - began_s > limit_s
 
     least = _least(app, life.spec, life.failure, out_of_time)
-    if least is None or not workload:
-        return least
-    for fewer in _smaller(workload_of(app, life.spec), lambda: workload_of(app, least.spec), out_of_time):
-        for spec in _candidates(life.spec, least.spec, fewer):
-            if out_of_time():
-                return least
-            tried = live(app, spec)
-            if tried.failure is not None and tried.failure.same_as == life.failure.same_as:
-                least = _least(app, tried.spec, life.failure, out_of_time) or least
-                break
+    if least is None:
+        return None
+    if workload:
+        least = _with_less_work(app, life, least, out_of_time)
+    return _another_way(app, life, least, lambda: clock.monotonic_s() - began_s > limit_s / 4)
+
+
+def _another_way(app: SimulatedApp, life: Life, least: Life, out_of_time: Callable[[], bool]) -> Life:
+    """Of other seeds that fail alike the least, where little by little led to no small one: another way may."""
+    assert life.failure is not None
+    for spec in _candidates(life.spec, least.spec, workload_of(app, least.spec)):
+        if _weight(least) <= _SMALL_COUNT or out_of_time():
+            break
+        tried = live(app, spec)
+        if tried.failure is not None and tried.failure.same_as == life.failure.same_as:
+            other = _least(app, tried.spec, life.failure, out_of_time)
+            if other is not None and _weight(other) < _weight(least):
+                least = other
     return least
 
 
-def _smaller(
-    whole: Mapping[str, int], best: Callable[[], Mapping[str, int]], out_of_time: Callable[[], bool]
-) -> Iterator[Mapping[str, int]]:
-    """Workloads to try, greedily: each number halved for as long as that fails, and at last one less.
+def _weight(life: Life) -> int:
+    return len(life.strikes) + len(life.made)
 
-    Args:
-        whole: what to begin from.
-        best: the least workload that failed by now.
-        out_of_time: whether to stop.
-    """
-    for lessen in (lambda count: count // 2, lambda count: count - 1):
+
+def _with_less_work(app: SimulatedApp, life: Life, least: Life, out_of_time: Callable[[], bool]) -> Life:
+    """Greedily: each number of the workload is halved for as long as that fails, then lessened by one."""
+    whole = workload_of(app, life.spec)
+    for lessen in (_half, _one_less):
         for name in sorted(whole, key=lambda name: (-whole[name], name)):
-            while best()[name] > 1 and not out_of_time():
-                fewer = {**best(), name: max(1, lessen(best()[name]))}
-                yield fewer
-                if best() != fewer:
+            numbers = workload_of(app, least.spec)
+            while numbers[name] > 1 and not out_of_time():
+                fewer = {**numbers, name: lessen(numbers[name])}
+                found = _failing(app, life, least, fewer, out_of_time)
+                if found is None:
                     break
+                least, numbers = found, fewer
+    return least
+
+
+def _half(count: int) -> int:
+    return count // 2
+
+
+def _one_less(count: int) -> int:
+    return count - 1
+
+
+def _failing(
+    app: SimulatedApp, life: Life, least: Life, workload: Mapping[str, int], out_of_time: Callable[[], bool]
+) -> Life | None:
+    """The least life with that workload that fails as `life` did."""
+    assert life.failure is not None
+    for spec in _candidates(life.spec, least.spec, workload):
+        if out_of_time():
+            return None
+        tried = live(app, spec)
+        if tried.failure is not None and tried.failure.same_as == life.failure.same_as:
+            return _least(app, tried.spec, life.failure, out_of_time)
+    return None
 
 
 def _candidates(first: LifeSpec, least: LifeSpec, workload: Mapping[str, int]) -> Iterator[LifeSpec]:

@@ -70,7 +70,8 @@
 
   const size = () => { const box = svg.getBoundingClientRect(); return [Math.max(box.width, 50), Math.max(box.height, 50)]; };
   const plot = () => { const [w, h] = size(); return { left: NAMES, width: w - NAMES, top: TOP, height: h - TOP - MAP }; };
-  const toX = (p) => NAMES + (p - x0) * scale;
+  // Nothing is drawn far outside: dashes of endless lines would be counted all the same.
+  const toX = (p) => Math.max(-900, Math.min(9000, NAMES + (p - x0) * scale));
   const laneY = (row) => TOP + row * LANE - y0 + LANE / 2;
   const yOf = (i) => laneY(rowOf[L.actor[i]]);
   const isShown = (i) => rowOf[L.actor[i]] >= 0 && !hidden.has(L.what[i]);
@@ -183,7 +184,8 @@
       if ((word === "shared" || word === "failure") && !hot && !inCone) continue;
       seen.push([a, b, word, hot, inCone]);
     }
-    const few = seen.length <= MOST_LINKS ? seen : seen.filter((link) => link[3] || link[4]).slice(0, MOST_LINKS);
+    let few = seen.length <= MOST_LINKS ? seen : seen.filter((link) => link[3] || link[4]);
+    if (few.length > MOST_LINKS) few = few.filter((link) => link[3]).slice(0, MOST_LINKS);
     for (const [a, b, word, hot, inCone] of few) {
       const x1 = toX(pos[a]), y1 = yOf(a), y2 = yOf(b), down = y2 > y1 ? 1 : -1;
       const x2 = toX(pos[b]), bend = Math.min(26, Math.abs(x2 - x1) / 2 + 6) * (x2 >= x1 ? 1 : -1);
@@ -225,7 +227,7 @@
       const kind = looks[L.what[i]], row = rowOf[L.actor[i]];
       if (!isShown(i)) continue;
       const x = toX(pos[i]);
-      if (kind === "fault" || kind === "failure") {
+      if ((kind === "fault" || kind === "failure") && x > 0) {
         const css = kind === "fault" ? "faultline" : "failureline";
         out.push(`<line class="${css}" x1="${fix(x)}" x2="${fix(x)}" y1="${top}" y2="${top + height}"></line>`);
       }
