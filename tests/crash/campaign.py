@@ -32,8 +32,8 @@ from tests.services.postgres import PASSWORD, USER, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("app")
-READY_S = 60.0
-SETTLE_S = 60.0
+READY_S = 30.0
+SETTLE_S = 45.0
 LIFE_S = 5.0
 CLIENTS = 8
 
