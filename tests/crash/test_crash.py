@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
 def test_killed_five_times_nothing_acknowledged_is_lost(kind, tmp_path, request) -> None:
     place = Place.make(tmp_path / "app", request.getfixturevalue("postgres_server") if kind == "postgres" else None)
-    book = trio.run(kill_rounds, place, 5, 1)
+    book = trio.run(kill_rounds, place, 5, 1, 25)
     wrong = trio.run(settle, place, book)
     assert not wrong
     assert book.kills == 5
