@@ -16,7 +16,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs services bench soak crash fuzz conformance clean
+.PHONY: help run test lint docs services bench shelf soak crash fuzz conformance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ services: $(DEV_STAMP) ## find or build, once, the servers that tests talk to (T
 
 bench: $(DEV_STAMP) ## measure; the machine should be quiet
 	$(PY) tests/benchmarks/run.py
+
+shelf: $(DEV_STAMP) ## simulate the shelf of seeded bugs: all found, no fixed twin flagged
+	$(PY) -m tests.simulation.shelf
 
 fuzz: $(DEV_STAMP) ## feed damaged inputs to parsers and loaders for FUZZ_SECONDS
 	$(PY) fuzz/run.py --seconds $(FUZZ_SECONDS)

@@ -4,7 +4,7 @@ local time = require("time")
 return function(order)
     local handled = store.get("app:handled")
     handled:set("tries", order.id)
-    time.sleep("1s")
+    time.sleep("5s")
     if order.cents < 0 then
         return nil, errors.new({ message = "negative", kind = errors.INVALID })
     end
