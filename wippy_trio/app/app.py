@@ -44,6 +44,7 @@ from wippy_trio.security.scope import Access
 
 if TYPE_CHECKING:
     from wippy_trio.actors.mailbox import Mailbox, TopicChannel
+    from wippy_trio.workflows.host import WorkflowHost
 
 __all__ = ["App", "open_app", "open_entries"]
 
@@ -85,27 +86,45 @@ class App:
         return await self.runtime.functions.call(_id(id), list(args), frame)
 
     async def spawn(self, id: str | EntryId, host: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> str:
-        """Start a process; returns its PID.
+        """Start a process, or a workflow where `host` is a worker of workflows; returns its PID.
+
+        Args:
+            id: what runs.
+            host: where.
+            args: Lua-like values.
+            frame: identity, context values and, for workflows, `options` of the start (docs/guides/temporal.md).
 
         Raises:
             LuaError: no such process or host, or the host refuses.
         """
-        await trio.lowlevel.checkpoint()
-        return self._host(host).spawn(_id(id), args, frame, SpawnOptions())
+        where = self._host(host)
+        if isinstance(where, ProcessHost):
+            await trio.lowlevel.checkpoint()
+            return where.spawn(_id(id), args, frame, SpawnOptions())
+        return await where.spawn(_id(id), args, frame, SpawnOptions())
 
     async def run(self, id: str | EntryId, host: str | EntryId, *args: Any, frame: Frame = EMPTY_FRAME) -> Any:
-        """Start a process, wait for its end and return its result; cancelling ends it."""
+        """Start a process, wait for its end and return its result; cancelling ends a process, but no workflow."""
         return await self._host(host).execute(_id(id), args, frame, SpawnOptions())
 
-    def _host(self, host: str | EntryId) -> ProcessHost:
-        return self.runtime.resources.get(_id(host), ProcessHost, "host")
+    def _host(self, host: str | EntryId) -> ProcessHost | WorkflowHost:
+        found: WorkflowHost | None = self.runtime.extras.get("workflow_hosts", {}).get(str(host))
+        return found or self.runtime.resources.get(_id(host), ProcessHost, "host")
 
     def send(self, destination: str, topic: str, *payloads: Any) -> None:
-        """Send a message to a PID or a registered name.
+        """Send a message to a PID or a registered name; to a workflow in the background.
 
         Raises:
             LuaError: an unknown name, or a full mailbox.
         """
+        hosts = self.runtime.extras.get("workflow_hosts")
+        if hosts:
+            from wippy_trio.workflows.host import find_host
+
+            found = find_host(hosts, self.runtime.processes.resolve(destination))
+            if found is not None:
+                found[0].in_background(found[0].signal, found[1], topic, pack_list(payloads))
+                return
         self.runtime.processes.send(destination, topic, "", pack_list(payloads))
 
     def mailbox(self, name: str = "", *, capacity: int = 1_024) -> Mailbox:

@@ -386,3 +386,12 @@ async def test_versioned_workers(temporal_server) -> None:
                 await new.host.signal(workflow_id, "go", pack_list([]))
             assert await new.host.outcome("first") == "old"
             assert await new.host.outcome("second") == "new"
+
+
+async def test_from_python(temporal_server) -> None:
+    async with temporal_app(temporal_server, WAITING) as app:
+        frame = Frame(options={"temporal.workflow.id": "python-1"})
+        pid = await app.app.spawn("app:waiting", "app:worker", frame=frame)
+        assert pid == app.host.pid("python-1")
+        app.app.send(pid, "x", 7)
+        assert await app.host.outcome("python-1") == 7
