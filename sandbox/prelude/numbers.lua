@@ -94,13 +94,21 @@ local function number_text(v)
 end
 N.text = number_text
 
--- Addresses would differ from run to run and tell about memory: tables and functions get numbers in order of asking.
-local ids, last_id = setmetatable({}, { __mode = "k" }), 0
+-- Addresses would differ from run to run and tell about memory: tables and functions get numbers in order of asking,
+-- each actor its own: what it sees depends on nothing but itself, for a workflow does the same wherever it is replayed.
+local nobody = {}
 local function identity(v)
+    local of = K.current() or nobody
+    local ids = of.identities
+    if not ids then
+        ids = setmetatable({}, { __mode = "k" })
+        of.identities, of.identities_count = ids, 0
+    end
     local id = ids[v]
     if not id then
-        last_id = last_id + 1
-        id = raw_format("0x%08x", last_id * 16)
+        local count = of.identities_count + 1
+        of.identities_count = count
+        id = raw_format("0x%08x", count * 16)
         ids[v] = id
     end
     return id
