@@ -19,7 +19,7 @@ APP = """
       local simulation = require("simulation")
       if not simulation.active() then error("not active") end
       local n = 0
-      for _ = 1, 200 do if simulation.buggify("rare") then n = n + 1 end end
+      for _ = 1, 12 do if simulation.buggify("rare") then n = n + 1 end end
       return n
     end }
 - name: scenario
