@@ -25,11 +25,11 @@ from wippy_trio.simulation.campaign import (
     run_campaign,
 )
 from wippy_trio.simulation.records import write_life
+from wippy_trio.simulation.report import finding_text, replay_command
 
 __all__ = ["SimRequest", "report_data", "simulate_app"]
 
 _TELL_EVERY_S = 0.5
-_STACK_LINES = 12
 #: Lives of one exploration, unless its time limit comes first.
 _MOST_ORDERS = 1_000_000
 
@@ -115,7 +115,9 @@ def simulate_app(request: SimRequest) -> int:
     for finding in report.findings:
         path = write_life(disk, finding.shrunk or finding.life, campaign.path, finding.life)
         records[finding.scenario, finding.seed] = path.removeprefix(f"{campaign.path}/")
-        _print_finding(finding, records[finding.scenario, finding.seed], campaign, request)
+        record = records[finding.scenario, finding.seed]
+        again = replay_command(finding, campaign, record, faults=request.faults, path=request.path)
+        click.echo(finding_text(finding, record, again))
     _print_summary(report, campaign)
     if request.json_file:
         data = json.dumps(report_data(report, records), indent=2, ensure_ascii=False)
@@ -159,33 +161,6 @@ def _time(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _command(finding: Finding, record: str, campaign: Campaign, request: SimRequest) -> str:
-    if campaign.strategy == "dfs":  # an order is no seed
-        return f"python -m wippy_trio replay {record}"
-    words = ["python -m wippy_trio replay", f"--seed {finding.seed}", f"--scenario '{finding.scenario}'"]
-    if campaign.strategy != "swarm":
-        words.append(f"--strategy {campaign.strategy}")
-    if request.faults != "all":
-        words.append(f"--faults {request.faults}")
-    words += [f"-o '{item}'" for item in request.overrides] + [f"--set '{item}'" for item in request.settings]
-    return " ".join([*words, request.path if request.path != "." else ""]).rstrip()
-
-
-def _print_finding(finding: Finding, record: str, campaign: Campaign, request: SimRequest) -> None:
-    life, failure = finding.life, finding.failure
-    click.echo(f"FAILED  {finding.scenario}  {failure.kind}: {failure.message}")
-    click.echo(f"        seed {finding.seed}, {life.steps} steps, {life.choices} choices, {len(life.strikes)} faults")
-    for strike in life.strikes if finding.shrunk is None else finding.shrunk.strikes:
-        click.echo(f"        fault {strike.kind} at {strike.where} (time {strike.number + 1} it was passed)")
-    for line in failure.stack.splitlines()[:_STACK_LINES]:
-        click.echo(f"          {line}")
-    if finding.shrunk is not None:
-        few = finding.shrunk
-        click.echo(f"        shrunk to {len(few.strikes)} faults and {len(few.made)} preemptions, {few.steps} steps:")
-        click.echo(f"        python -m wippy_trio replay {record}")
-    click.echo(f"        again: {_command(finding, record, campaign, request)}")
 
 
 def _print_summary(report: Report, campaign: Campaign) -> None:
