@@ -253,3 +253,16 @@ def terminate(project: str, worker: str, reason: str, workflow_id: str) -> None:
     """End a workflow at once; its code is not asked."""
     _ask(project, "terminate", id=workflow_id, worker=worker, reason=reason)
     click.echo(f"terminated: {workflow_id}")
+
+
+@workflow.command()
+@_PROJECT
+@_WORKER
+@_RUN
+@click.option("--to", "number", default=0, show_default=True, metavar="N", help="Last record that still counts.")
+@click.option("--reason", default="", help="Why; kept in its history.")
+@_ID
+def reset(project: str, worker: str, run_id: str, number: int, reason: str, workflow_id: str) -> None:
+    """Let a workflow go on anew from an earlier record: 0 is the beginning, and all that embedded workflows can."""
+    told = _ask(project, "reset", id=workflow_id, worker=worker, run=run_id, number=number, reason=reason)
+    click.echo(f"new run of {workflow_id}: {told['run_id']}")

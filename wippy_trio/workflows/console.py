@@ -32,8 +32,8 @@ async def answer(runtime: Runtime, request: Mapping[str, Any]) -> Any:
     Args:
         runtime: of the node.
         request: `do`: list (name, status, worker, limit), show, export, query (name, args), signal (name, args),
-            update (name, args, update_id), cancel (reason), terminate (reason); all but list with `id` and, where there
-            are several, `worker`; show and export with `run`, too.
+            update (name, args, update_id), cancel (reason), terminate (reason), reset (number, reason); all but list
+            with `id` and, where there are several, `worker`; show, export and reset with `run`, too.
 
     Raises:
         LuaError: what cannot be answered or done.
@@ -162,6 +162,14 @@ async def _terminate(runtime: Runtime, request: Mapping[str, Any]) -> Any:
     return _told(info)
 
 
+async def _reset(runtime: Runtime, request: Mapping[str, Any]) -> Any:
+    host, info = await _find(runtime, request)
+    number = request.get("number", 0)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise InvalidError("number must be a whole number, 0 or more")
+    return {"workflow_id": info.workflow_id, "run_id": await host.reset(info, number, _text(request, "reason"))}
+
+
 _OPERATIONS: Mapping[str, Callable[[Runtime, Mapping[str, Any]], Awaitable[Any]]] = {
     "list": _list,
     "show": _show,
@@ -171,6 +179,7 @@ _OPERATIONS: Mapping[str, Callable[[Runtime, Mapping[str, Any]], Awaitable[Any]]
     "update": _update,
     "cancel": _cancel,
     "terminate": _terminate,
+    "reset": _reset,
 }
 
 

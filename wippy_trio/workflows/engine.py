@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from wippy_trio.core.errors import UnsupportedError
+from wippy_trio.core.errors import NotFoundError, UnsupportedError
 from wippy_trio.core.ids import EntryId
 from wippy_trio.workflows import wire
 from wippy_trio.workflows.choice import Engine, engine_of
 from wippy_trio.workflows.definitions import Definition, Definitions, definitions_of
 from wippy_trio.workflows.embedded import Embedded
 from wippy_trio.workflows.export import export_run
-from wippy_trio.workflows.history import History, RunInfo, RunQuery
+from wippy_trio.workflows.history import History, RunInfo, RunQuery, Status
 from wippy_trio.workflows.history_sqlite import SqliteHistory
 from wippy_trio.workflows.host import HOSTS, StartRequest, WorkflowHost
 from wippy_trio.workflows.live import WorkflowSettings
@@ -79,6 +79,20 @@ class EmbeddedHost(WorkflowHost):
     async def exported(self, info: RunInfo) -> dict[str, Any]:
         """See `WorkflowHost.exported`."""
         return export_run(info, await self._engine.history.load(info.run_id))
+
+    async def reset(self, info: RunInfo, number: int, reason: str = "") -> str:
+        """See `WorkflowHost.reset`; only from the beginning."""
+        if number:
+            raise UnsupportedError("the embedded engine resets to the beginning only (record 0)")
+        records = await self._engine.history.load(info.run_id)
+        started = wire.decode(records[0].data) if records else None
+        if not isinstance(started, wire.Started):
+            raise NotFoundError(f"no history of {info.workflow_id}")
+        if info.status is Status.OPEN:
+            await self.end(info.workflow_id, reason or "reset")
+        options = attrs.evolve(started.options, conflict="fail", reuse="", start_delay_ns=0)
+        entry = EntryId.parse(started.entry)
+        return await self.start(StartRequest(entry, info.workflow_id, True, started.input, options, started.context))
 
 
 class Workflows:

@@ -178,6 +178,19 @@ class WorkflowHost(ABC):
             LuaError: NotFound when there is none.
         """
 
+    @abstractmethod
+    async def reset(self, info: RunInfo, number: int, reason: str = "") -> str:
+        """Go on anew from an earlier record; an open run ends by that. Returns the id of the new run.
+
+        Args:
+            info: the run whose history is the beginning of the new one.
+            number: last record that counts; 0 = none, the workflow starts again with its arguments.
+            reason: for people.
+
+        Raises:
+            LuaError: NotFound, Invalid, or what the engine cannot do.
+        """
+
     # for processes -------------------------------------------------------------------------------------------------
     def pid(self, workflow_id: str) -> str:
         """PID of a workflow."""

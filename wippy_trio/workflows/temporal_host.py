@@ -65,3 +65,7 @@ class TemporalHost(WorkflowHost):
     async def exported(self, info: RunInfo) -> dict[str, Any]:
         """See `WorkflowHost`."""
         return await records.exported(self.client, info.workflow_id, info.run_id)
+
+    async def reset(self, info: RunInfo, number: int, reason: str = "") -> str:
+        """See `WorkflowHost`. The server goes on from the end of the last workflow task up to there."""
+        return await records.reset(self.client, info, number, reason)

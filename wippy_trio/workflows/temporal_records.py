@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import MessageToDict
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.api.enums.v1 import ResetReapplyExcludeType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import History
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryRequest,
     ListWorkflowExecutionsRequest,
+    ResetWorkflowExecutionRequest,
 )
 
 from sandbox.errors import KINDS, LuaError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from wippy_trio.workflows.temporal_client import TemporalClient
     from wippy_trio.workflows.temporal_host import TemporalHost
 
-__all__ = ["exported", "runs"]
+__all__ = ["exported", "reset", "runs"]
 
 _STATUS = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING: (Status.OPEN, "Running"),
@@ -35,6 +36,12 @@ _STATUS = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: (Status.CONTINUED, "ContinuedAsNew"),
 }
 _THEIRS = dict(_STATUS.values())
+_TASK_ENDED = "EVENT_TYPE_WORKFLOW_TASK_COMPLETED"
+_NOT_AGAIN = (
+    ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
+    ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
+    ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_CANCEL_REQUEST,
+)
 _EVENTS_COUNT = 60_000  # a server ends a history at 51,200
 
 
@@ -118,3 +125,26 @@ async def exported(client: TemporalClient, workflow_id: str, run_id: str = "") -
             break
     data: dict[str, Any] = MessageToDict(History(events=events))
     return data
+
+
+async def reset(client: TemporalClient, info: RunInfo, number: int, reason: str) -> str:
+    """Begin a run with the events up to the last workflow task that ended by `number` (0: the first one).
+
+    Raises:
+        InvalidError: no task had ended by then.
+        LuaError: the server refused.
+    """
+    events = (await exported(client, info.workflow_id, info.run_id)).get("events", [])
+    ends = [int(event["eventId"]) for event in events if event.get("eventType") == _TASK_ENDED]
+    ends = ends[:1] if number == 0 else [end for end in ends if end <= number]
+    if not ends:
+        raise InvalidError(f"{info.workflow_id}: no step had ended by record {number}")
+    message = ResetWorkflowExecutionRequest(
+        namespace=client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=info.workflow_id, run_id=info.run_id),
+        reason=reason or "reset",
+        workflow_task_finish_event_id=ends[-1],
+        request_id=client.new_id(),
+        reset_reapply_exclude_types=_NOT_AGAIN,  # messages that came later do not count, either
+    )
+    return str((await client.call("reset_workflow_execution", message)).run_id)

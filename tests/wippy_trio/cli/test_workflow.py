@@ -100,6 +100,10 @@ def the_tour(folder: Path, program: Any) -> None:
     assert ended.code == 1
     assert "app:order:4" in ended.out, ended.out
     assert json.loads(program("workflow", "replay", "saga.json", "--json").out)["same"] is False
+    again = program("workflow", "reset", "saga", "--reason", "test")
+    assert (again.code, again.out.startswith("new run of saga: ")) == (0, True), again
+    wait_until(lambda: '"waiting"' in program("workflow", "query", "saga", "step").out)
+    assert "open" in program("workflow", "show", "saga").out
     assert program("workflow", "show", "nobody").err == "Error: workflow not found: nobody\n"
     (folder / "other.json").write_text("[1]")
     assert program("workflow", "replay", "other.json").code == 2
