@@ -64,7 +64,7 @@ fuzz: $(DEV_STAMP) ## feed damaged inputs to parsers and loaders for FUZZ_SECOND
 soak: $(DEV_STAMP) ## random lives and kills for SOAK_SECONDS; what is left behind must not grow
 	$(PY) tests/soak/run.py --seconds $(SOAK_SECONDS)
 
-crash: $(DEV_STAMP) ## kill a node with workflows under load, ROUNDS times on SQLite and on PostgreSQL; make every write fail once
+crash: $(DEV_STAMP) ## kill a node with workflows under load, ROUNDS times on SQLite, PostgreSQL and two nodes; fail every write
 	$(PY) tests/crash/run.py --rounds $(ROUNDS)
 	$(PY) tests/crash/run.py --faults
 

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -134,6 +134,11 @@ class Node:
                 await trio.sleep(0.02)
         raise RuntimeError(self.log()[-3000:])
 
+    def answers(self, job: Job) -> str:
+        """Where requests about a job go, if they go here."""
+        del job
+        return f"http://127.0.0.1:{self.port}"
+
     def log(self) -> str:
         """What the nodes of this place said."""
         return (self._place.folder / "node.log").read_text(encoding="utf-8", errors="replace")
@@ -166,8 +171,8 @@ class Client:
         self._random = random
         self._mine: list[Job] = []
 
-    async def act(self, http: httpx2.AsyncClient, base: str) -> None:
-        """One more request."""
+    async def act(self, http: httpx2.AsyncClient, where: Callable[[Job], str]) -> None:
+        """One more request, to the node that `where` says."""
         open_jobs = [job for job in self._mine if not job.ended]
         if not open_jobs or (len(open_jobs) < 3 and self._random.random() < 0.3):
             job = Job(f"job-{next(self._numbers)}")
@@ -175,6 +180,7 @@ class Client:
             self._book.jobs[job.id] = job
         else:
             job = self._random.choice(open_jobs)
+        base = where(job)
         if not job.pid:
             await self.start(http, base, job)
         elif job.ending or (job.sent >= 2 and self._random.random() < 0.3):
@@ -222,15 +228,14 @@ class RefusedError(Exception):
     """The node answered, and it was no."""
 
 
-async def load(clients: list[Client], port: int, seconds: float) -> None:
+async def load(clients: list[Client], where: Callable[[Job], str], seconds: float) -> None:
     """Let all clients ask for so long."""
-    base = f"http://127.0.0.1:{port}"
 
     async def go(client: Client) -> None:
         async with httpx2.AsyncClient(timeout=20.0) as http:
             while True:
                 try:
-                    await client.act(http, base)
+                    await client.act(http, where)
                 except RefusedError:
                     await trio.sleep(0.05)
                 await trio.lowlevel.checkpoint()
@@ -256,7 +261,7 @@ async def kill_rounds(place: Place, rounds: int, seed: int, most: int = 60) -> B
         with running(place) as node:
             await node.ready()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(load, clients, node.port, LIFE_S + 5)
+                nursery.start_soon(load, clients, node.answers, LIFE_S + 5)
                 enough, deadline = book.acknowledged() + random.randrange(most), time.monotonic() + LIFE_S
                 while book.acknowledged() < enough and time.monotonic() < deadline:
                     await trio.sleep(0.005)
@@ -276,7 +281,7 @@ async def server_rounds(place: Place, rounds: int, seed: int) -> Book:
     with running(place) as node:
         await node.ready()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(load, clients, node.port, 60.0 + 10.0 * rounds)
+            nursery.start_soon(load, clients, node.answers, 60.0 + 10.0 * rounds)
             for _ in range(rounds):
                 enough, deadline = book.acknowledged() + 5 + random.randrange(40), time.monotonic() + 2 * LIFE_S
                 while book.acknowledged() < enough and time.monotonic() < deadline:
@@ -284,6 +289,39 @@ async def server_rounds(place: Place, rounds: int, seed: int) -> Book:
                 place.server.stop(signal.SIGQUIT)
                 place.server.start()
                 book.kills += 1
+            nursery.cancel_scope.cancel()
+    return book
+
+
+async def pair_rounds(places: tuple[Place, Place], rounds: int, seed: int, most: int = 60) -> Book:
+    """Load two nodes on one database, and kill one of them, so many times; the other takes over.
+
+    Requests about a job go to one node, and to the other when that one is killed: order is kept for those only who do
+    not change sides.
+    """
+    random, book = Random(seed), Book()
+    homes: dict[str, int] = {}
+    clients = [Client(book, Random(f"{seed}/{number}")) for number in range(CLIENTS)]
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(running(place)) for place in places]
+
+        def where(job: Job) -> str:
+            return nodes[homes.setdefault(job.id, len(homes) % 2)].answers(job)
+
+        for node in nodes:
+            await node.ready()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(load, clients, where, 60.0 + 30.0 * rounds)
+            for _ in range(rounds):
+                enough, deadline = book.acknowledged() + random.randrange(most), time.monotonic() + LIFE_S
+                while book.acknowledged() < enough and time.monotonic() < deadline:
+                    await trio.sleep(0.005)
+                victim = random.randrange(2)
+                homes.update((name, 1 - victim) for name, home in homes.items() if home == victim)
+                nodes[victim].kill()
+                book.kills += 1
+                nodes[victim] = stack.enter_context(running(places[victim]))
+                await nodes[victim].ready()
             nursery.cancel_scope.cancel()
     return book
 

@@ -16,7 +16,7 @@ import trio
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.crash.campaign import Place, effects, kill_rounds, repeated, settle  # noqa: E402 - after the path is set
+from tests.crash.campaign import Place, effects, kill_rounds, pair_rounds, repeated, settle  # noqa: E402 - after the path is set
 from tests.crash.faults import campaign  # noqa: E402
 from tests.services.postgres import server  # noqa: E402
 
@@ -26,19 +26,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300, help="kills on each database")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--on", choices=["sqlite", "postgres", "both"], default="both")
+    parser.add_argument("--on", choices=["sqlite", "postgres", "pair", "all"], default="all", help="pair: two nodes")
     parser.add_argument("--faults", action="store_true", help="make every write fail once, instead of kills")
     given = parser.parse_args()
     print(f"seed {given.seed}")
     failed = False
     if given.faults:
         return faults()
-    for kind in ["sqlite", "postgres"] if given.on == "both" else [given.on]:
+    for kind in ["sqlite", "postgres", "pair"] if given.on == "all" else [given.on]:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wippy-crash-")))
-            place = Place.make(folder, stack.enter_context(server()) if kind == "postgres" else None)
+            place = Place.make(folder / "a", stack.enter_context(server()) if kind != "sqlite" else None)
             began = time.monotonic()
-            book = trio.run(kill_rounds, place, given.rounds, given.seed)
+            if kind == "pair":
+                other = Place.make(folder / "b", place.server)
+                other.database = place.database
+                book = trio.run(pair_rounds, (place, other), given.rounds, given.seed)
+            else:
+                book = trio.run(kill_rounds, place, given.rounds, given.seed)
             wrong = trio.run(settle, place, book)
             again = repeated(effects(place))
             print(

@@ -11,7 +11,20 @@ import httpx2
 import pytest
 import trio
 
-from tests.crash.campaign import Book, Client, Job, Node, Place, RefusedError, compare, effects, results, running
+from tests.crash.campaign import (
+    Book,
+    Client,
+    Job,
+    Node,
+    Place,
+    RefusedError,
+    compare,
+    effects,
+    pair_rounds,
+    results,
+    running,
+    settle,
+)
 from tests.services.postgres import Server
 from wippy_trio.workflows.history_postgres_node import LOST_S
 
@@ -26,6 +39,13 @@ def places(folder: Path, server: Server) -> tuple[Place, Place]:
     second = Place.make(folder / "b", server)
     second.database = first.database
     return first, second
+
+
+async def test_two_nodes_that_are_killed_in_turn_lose_nothing(tmp_path, postgres_server) -> None:
+    both = places(tmp_path, postgres_server)
+    book = await pair_rounds(both, 3, 1, 25)
+    assert not await settle(both[0], book)
+    assert book.acknowledged() > 10
 
 
 async def until_done(place: Place, count: int, seconds: float) -> None:
