@@ -349,6 +349,7 @@ end
 local lines = false
 function K.tell_lines()
   lines = true
+  K.apart = true -- what an actor is charged for does not depend on what others have done before
   K.watch_keys()
 end
 

@@ -532,9 +532,27 @@ local function compile(p, from, anchored)
     return program
 end
 
+-- What was compiled for one serves all, except where each is to be charged as if it were alone (K.apart).
 local function cached(compile_one)
     local programs, count = {}, 0
+    local own = setmetatable({}, { __mode = "k" })
+    local function alone(p)
+        local me = K.current() or own
+        local mine = own[me]
+        if not mine or mine.count >= 512 then
+            mine = { count = 0, programs = {} }
+            own[me] = mine
+        end
+        local program = mine.programs[p]
+        if not program then
+            program = compile_one(p)
+            mine.count = mine.count + 1
+            mine.programs[p] = program
+        end
+        return program
+    end
     return function(p)
+        if K.apart then return alone(p) end
         local program = programs[p]
         if program then return program end
         program = compile_one(p)
