@@ -118,3 +118,12 @@ async def test_the_embedded_engine_needs_no_server(app) -> None:
     """
     async with app(entries, settings={"workflows": {"engine": "embedded"}}) as running:
         assert running.failed == []
+
+
+async def test_a_missing_extra_is_named(app, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "wippy_trio.workflows.temporal_client", None)
+    entries = '- {name: client, kind: temporal.client, address: "127.0.0.1:1", lifecycle: {auto_start: true}}'
+    async with app(entries) as running:
+        ((id_, problem),) = running.failed
+        assert (str(id_), problem.kind) == ("app:client", "Unavailable")
+        assert "app:client needs the extra wippy-trio[temporal]" in str(problem)

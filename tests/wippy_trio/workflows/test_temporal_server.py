@@ -10,7 +10,7 @@ import trio
 
 from sandbox.errors import LuaError
 from sandbox.values import pack_list
-from tests.wippy_trio.workflows.temporal_app import activity, function, queue, temporal_app, workflow
+from tests.wippy_trio.workflows.temporal_app import activity, function, lua_entry, queue, temporal_app, workflow
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.frame import EMPTY_FRAME, Frame, SecurityActor
 
@@ -395,3 +395,75 @@ async def test_from_python(temporal_server) -> None:
         assert pid == app.host.pid("python-1")
         app.app.send(pid, "x", 7)
         assert await app.host.outcome("python-1") == 7
+
+
+async def test_workflows_direct_others(temporal_server) -> None:
+    obedient = workflow("obedient", "local e = process.events():receive() return { kind = e.kind, reason = e.reason }")
+    directing = workflow(
+        "directing",
+        """
+        local told = ...
+        local seen = {}
+        seen.canceled = { process.cancel(told.obedient, "enough") }
+        seen.ended = { process.terminate(told.waiting) }
+        seen.process = { process.cancel(told.process, "you too") }
+        seen.killed = { process.terminate(told.other) }
+        local _, err = process.terminate(told.gone)
+        seen.gone = err:kind()
+        local _, missing = process.cancel("{app:client@app:worker|nobody}")
+        seen.missing = missing:kind()
+        return seen
+        """,
+    )
+    patient = lua_entry("patient", "process.lua", "local e = process.events():receive() return { e.kind, e.reason }")
+    start = function(
+        "start",
+        """
+        local events = process.events()
+        local told = {
+          obedient = process.spawn_monitored("app:obedient", "app:worker"),
+          waiting = process.spawn_monitored("app:waiting", "app:worker"),
+          process = process.spawn_monitored("app:patient", "app:processes"),
+          other = process.spawn_monitored("app:patient", "app:processes"),
+          gone = "{local@app:processes|0x7fff}",
+        }
+        local seen, err = process.exec("app:directing", "app:worker", told)
+        if err then return nil, err end
+        local ends, names = {}, {}
+        for name, pid in pairs(told) do names[pid] = name end
+        for _ = 1, 4 do
+          local event = events:receive()
+          local failed = event.result.error
+          ends[names[event.from]] = failed and failed:kind() or event.result.value
+        end
+        return { seen = seen, ends = ends }
+        """,
+    )
+    async with temporal_app(temporal_server, obedient, WAITING, directing, patient, start) as app:
+        found = await app.call("start")
+        for name in ("canceled", "ended", "process", "killed"):
+            assert found["seen"][name] == [True], name
+        assert (found["seen"]["gone"], found["seen"]["missing"]) == ("NotFound", "NotFound")
+        ends = found["ends"]
+        assert ends["obedient"]["kind"] == "pid.cancel"
+        assert (ends["waiting"], ends["process"], ends["other"]) == ("Canceled", ["pid.cancel", "you too"], "Canceled")
+
+
+async def test_an_activity_that_is_waited_for_after_its_cancellation(temporal_server) -> None:
+    slow = activity("slow", "require('time').sleep('30s') return 'late'")
+    waiting = workflow(
+        "polite",
+        """
+        local funcs, time = require("funcs"), require("time")
+        local options = { ["activity.heartbeat_timeout"] = "1s", ["activity.wait_for_cancellation"] = true }
+        local began = time.now()
+        local future = funcs.new():with_options(options):async("app:slow")
+        time.sleep("1s")
+        future:cancel()
+        local _, err = future:await("20s")
+        return { kind = err and err:kind() or "none", quick = time.now():sub(began):seconds() < 15 }
+        """,
+    )
+    async with temporal_app(temporal_server, slow, waiting) as app:
+        found = await app.execute("polite")
+        assert found["quick"]
