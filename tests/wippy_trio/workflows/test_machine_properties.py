@@ -155,3 +155,30 @@ def _check(running: Any, data: Any, plans: Any, others: Any) -> None:
 
 async def test_random_workflows(running):
     _check(running)
+
+
+async def test_what_a_run_is_charged_depends_on_itself_alone(app):
+    source = """
+        local out = {}
+        for task = 1, 3 do
+          coroutine.spawn(function()
+            for i = 1, 3000 do
+              string.find(string.rep("a", 50) .. "count", "(a+)" .. i % 500 .. "?count")
+              string.gsub("x y z", "%s" .. i % 300 .. "*", "")
+            end
+            out[#out + 1] = task .. tostring({})
+          end)
+        end
+        time.sleep("1s")
+        return out
+    """
+    async with app(extra=[workflow_entry(source, MODULES)]) as running:
+        first = new_machine(running)
+        second = WorkflowMachine(first.shard)
+        looks = []
+        for machine in (first, second):
+            made = []
+            for event in (started(), TimerFired(1)):
+                made += machine.activate(START_NS, [event])
+                looks.append(machine._looks)
+        assert looks[:2] == looks[2:]
