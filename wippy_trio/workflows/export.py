@@ -57,8 +57,8 @@ def read_records(data: Mapping[str, Any]) -> list[Record]:
     """
     try:
         return [Record(int(item["at_ns"]), encode(from_json(item["record"]))) for item in data["records"]]
-    except (KeyError, TypeError, ValueError) as problem:
-        raise InvalidError(f"malformed workflow history: {type(problem).__name__}: {problem}") from problem
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
+        raise InvalidError(f"malformed workflow history: {problem!r}") from problem
 
 
 @attrs.frozen(slots=True)
@@ -103,11 +103,11 @@ def rows_of(data: Mapping[str, Any]) -> list[Row]:
     Raises:
         InvalidError: it is none.
     """
-    if is_temporal(data):
-        return [_temporal_row(event) for event in data["events"] if isinstance(event, Mapping)]
     try:
-        return [_row(at, item["at_ns"], item["record"]) for at, item in enumerate(data["records"], 1)]
-    except (KeyError, TypeError) as problem:
+        if is_temporal(data):
+            return [_temporal_row(event) for event in data["events"] if isinstance(event, Mapping)]
+        return [_row(at, int(item["at_ns"]), item["record"]) for at, item in enumerate(data["records"], 1)]
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
         raise InvalidError(f"malformed workflow history: {problem!r}") from problem
 
 

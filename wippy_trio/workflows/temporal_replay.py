@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from google.protobuf.json_format import Error as ProtobufError
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
@@ -107,7 +108,7 @@ def _plain(text: str) -> str:
 def _parse(workflow_id: str, text: str | bytes) -> WorkflowHistory:
     try:
         history = WorkflowHistory.from_json(workflow_id, json.loads(text))
-    except (ValueError, KeyError, TypeError) as problem:  # what protobuf and JSON raise derives from ValueError
+    except (AttributeError, KeyError, TypeError, ValueError, ProtobufError) as problem:
         raise InvalidError(f"not a history of Temporal: {problem}") from problem
     if not history.events or not history.events[0].HasField("workflow_execution_started_event_attributes"):
         raise InvalidError("not a history of Temporal: it does not begin with the start of a workflow")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sandbox.errors import LuaError
 from sandbox.values import pack_list
 from wippy_trio.core.errors import InvalidError
 from wippy_trio.workflows.export import export_run, is_temporal, read_records, rows_of, spans_of
@@ -115,3 +118,38 @@ def test_what_is_no_history(data) -> None:
 
 def test_times_that_are_none() -> None:
     assert rows_of({"events": [{"eventType": "X", "eventTime": "soon"}]})[0].at_ns == 0
+
+
+KEYS = st.sampled_from(
+    [
+        "eventId",
+        "eventTime",
+        "eventType",
+        "xEventAttributes",
+        "failure",
+        "kind",
+        "seq",
+        "at_ns",
+        "record",
+        "args",
+        "name",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.booleans())
+def test_strange_histories_are_refused_or_shown(value, ours) -> None:
+    listed = value if isinstance(value, list) else [value]
+    data = {"format": "wippy_trio workflow history 1", "records": listed} if ours else {"events": listed}
+    for read in (rows_of, read_records) if ours else (rows_of,):
+        try:
+            found = read(data)
+        except LuaError:
+            continue
+        if read is rows_of:
+            spans_of(found)  # type: ignore[arg-type]
