@@ -109,8 +109,10 @@ local function get_metatable(v)
     return nil
 end
 
--- A finalizer would run outside of any actor and its budget. Lua looks for it only at this moment.
+-- A finalizer would run outside of any actor and its budget. Lua looks for it only at this moment. Where everything has
+-- to be reproducible (K.apart) a table is not weak: when the collector comes is chance.
 local function attach(t, mt)
+    if K.apart and rawget(mt, "__mode") ~= nil then raw_rawset(mt, "__mode", nil) end
     local finalizer = rawget(mt, "__gc")
     if finalizer ~= nil then raw_rawset(mt, "__gc", nil) end
     setmetatable(t, mt)
