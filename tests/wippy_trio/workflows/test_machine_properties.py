@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sandbox.values import pack_list
+from sandbox.values import pack_list, unpack
 from tests.wippy_trio.workflows.machines import START_NS, new_machine, started, workflow_entry
 from wippy_trio.workflows.machine import WorkflowMachine
 from wippy_trio.workflows.wire import (
@@ -17,6 +17,7 @@ from wippy_trio.workflows.wire import (
     ChildResolved,
     ChildStarted,
     Command,
+    Complete,
     Event,
     ExternalResolved,
     Failure,
@@ -182,3 +183,16 @@ async def test_what_a_run_is_charged_depends_on_itself_alone(app):
                 made += machine.activate(START_NS, [event])
                 looks.append(machine._looks)
         assert looks[:2] == looks[2:]
+
+
+async def test_the_collector_decides_nothing(app):
+    source = """
+        local weak, count = setmetatable({}, { __mode = "k" }), 0
+        for i = 1, 20000 do weak[{}] = i end
+        for _ in pairs(weak) do count = count + 1 end
+        return count
+    """
+    async with app(extra=[workflow_entry(source)]) as running:
+        (end,) = new_machine(running).activate(START_NS, [started()])
+        assert isinstance(end, Complete)
+        assert unpack(end.result) == [20_000]
