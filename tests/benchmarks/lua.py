@@ -8,11 +8,16 @@ from pathlib import Path
 
 import trio
 
+from wippy_trio.actors.host import ProcessHost
 from wippy_trio.app.app import App, open_entries
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.ids import EntryId
 
 HOST = "app:host"
+
+
+def _host(app: App) -> ProcessHost:
+    return app.runtime.resources.get(HOST, ProcessHost)
 
 
 def _entry(name: str, kind: str, **data: object) -> Entry:
@@ -144,7 +149,7 @@ async def _rate(app: App, id_: str, count: int, *args: object, rounds: int = 1) 
 
 async def spawn_exit(app: App, scale: int) -> float:
     """Processes started and ended per second, from Lua."""
-    host, count = app._host(HOST), 5000 * scale
+    host, count = _host(app), 5000 * scale
     start = now_s()
     await app.run("app:spawner", HOST, count)
     while host.processes:
@@ -184,7 +189,7 @@ async def respawn(app: App, scale: int) -> float:
 
 async def sleepers(app: App, scale: int) -> float:
     """Milliseconds over the second that 10,000 sleepers of 1 s take to end, counted from the last one's start."""
-    host = app._host(HOST)
+    host = _host(app)
     for _ in range(10_000 * scale):
         await app.spawn("app:sleeper", HOST)
     last = time.perf_counter()

@@ -27,7 +27,7 @@ NAMES = (
     "idle_bytes",
     "idle_100k_mb",
 )
-GROUPS = ("http", "simulation")
+GROUPS = ("http", "simulation", "workflows")
 SMALLER_IS_BETTER = {"sleepers": "ms late", "idle_bytes": "bytes each", "idle_100k_mb": "MB in all"}
 TEN_TIMES = frozenset(NAMES) - {"sleepers", "idle_100k_mb"}
 UNITS = {name: SMALLER_IS_BETTER.get(name, "per second") for name in NAMES}
@@ -137,6 +137,43 @@ def simulation(rounds: int) -> dict[str, float]:
     return found
 
 
+def workflows(rounds: int) -> dict[str, float]:
+    """Embedded workflows, ours on a Temporal server, and the plain SDK on the same server, alternating."""
+    from tests.benchmarks.workflows import BENCHMARKS
+    from tests.services import temporal
+
+    got: dict[str, list[float]] = {}
+
+    def measure(name: str, code: str) -> None:
+        value = _python(code)
+        if value is not None:
+            got.setdefault(name, []).append(value)
+
+    program = temporal.find()
+    server, process = temporal.start(program) if program else (None, None)
+    try:
+        for _ in range(rounds):
+            for name in BENCHMARKS:
+                measure(name, f"from tests.benchmarks.workflows import BENCHMARKS; print(BENCHMARKS[{name!r}]())")
+            if server is not None:
+                at = repr(server.address)
+                measure(
+                    "orders_on_temporal_per_s",
+                    f"from tests.benchmarks import workflows as w; print(w.ours_on_temporal({at}))",
+                )
+                measure(
+                    "orders_plain_sdk_per_s",
+                    f"from tests.benchmarks import temporal_sdk as t; print(t.orders_per_second({at}))",
+                )
+    finally:
+        if process is not None:
+            temporal.stop(process)
+    found = {name: max(values) for name, values in got.items()}
+    for name, value in found.items():
+        print(f"{name:<26} {value:,.0f}", flush=True)
+    return found
+
+
 def main() -> None:
     """Run and print; `--json FILE` keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -153,6 +190,8 @@ def main() -> None:
         figures["http"] = http(options.rounds)
     if "simulation" in chosen:
         figures["simulation"] = simulation(options.rounds)
+    if "workflows" in chosen:
+        figures["workflows"] = workflows(options.rounds)
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=1))
 
