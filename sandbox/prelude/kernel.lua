@@ -401,9 +401,10 @@ function sys.raw(name)
   end
 end
 
--- Keys whose order in a table depends on where in memory they lie, and so on the run: told in a simulated world.
+-- Keys whose order in a table depends on where in memory they lie, and so on the run: told in a simulated world, and of
+-- workflows.
 function K.check_keys(t)
-  if not (lines and shared and A) then return end
+  if not (lines and A) then return end
   for k in next, t do
     local kind = type(k)
     if kind == "table" or kind == "function" or kind == "thread" or kind == "userdata" then

@@ -291,6 +291,13 @@ class WorkflowMachine:
         """The run's time."""
         return self._clock.wall_ns()
 
+    def hazard(self, what: str, line: str) -> None:
+        """The code does something whose outcome depends on more than the record; said once for each line."""
+        if (self.entry, line) not in self.shard.warned:
+            self.shard.warned.add((self.entry, line))
+            text = f"{what}: their order depends on memory, and a replay may differ; keep them in a list"
+            self.runtime.log.warn(text, line=line, workflow=str(self.entry))
+
     def require(self, action: str, resource: str, refusal: str) -> None:
         """A permission of the code's identity; policies are asked again in a replay, and must answer the same.
 

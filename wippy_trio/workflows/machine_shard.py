@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from sandbox.values import as_text, pack
-from sandbox.vm import OP_CANCEL, OP_EXIT, LuaMemoryError, LupaError, Vm
+from sandbox.vm import OP_CANCEL, OP_EXIT, OP_HAZARD, LuaMemoryError, LupaError, Vm
 from wippy_trio.actors.actor import LuaActor, Outcome
 from wippy_trio.actors.shard import Shard, pack_result
 from wippy_trio.core.errors import InvalidError, UnavailableError
@@ -19,6 +19,8 @@ from wippy_trio.module import LATER, Mode, Operation, WorkflowRule
 
 if TYPE_CHECKING:
     from determinism.seams import Environment
+    from wippy_trio.actors.engine import Engine
+    from wippy_trio.core.ids import EntryId
     from wippy_trio.runtime import Runtime
     from wippy_trio.workflows.machine import WorkflowMachine
 
@@ -71,6 +73,11 @@ class MachineShard(Shard):
     """A VM of workflows. `running` is the machine whose code runs now."""
 
     running: WorkflowMachine | None = None
+
+    def __init__(self, engine: Engine, name: str, memory_bytes: int) -> None:
+        #: Entries and lines that were warned of.
+        self.warned: set[tuple[EntryId, str]] = set()
+        super().__init__(engine, name, memory_bytes)
 
     def _new_vm(self) -> Vm:
         vm = Vm(self._host, self._random, self._memory_bytes, lines=True)
@@ -144,6 +151,9 @@ class MachineShard(Shard):
     # what the code asks of the host ----------------------------------------------------------------------------------
     def _host(self, op: int, number: int = 0, *args: Any) -> object:
         machine = self.running
+        if op == OP_HAZARD and machine is not None:
+            machine.hazard(as_text(args[0]), as_text(args[1]))
+            return 0, None
         if op <= 0:
             return _IDLE_LOOKS_S if machine is None else machine.look()
         operation = self._operations[op - 1]
