@@ -79,6 +79,8 @@ local function deliver(a, topic, from, n, v)
       if n == 0 then v = nil end
     end
     push(a, ch, v, from == a.pid)
+    -- Handed over, it took no room: there is some for the next who waits.
+    if not waits and a.room and a.depth < a.mailbox then K.made_room(a) end
     return 0
   end
   if a.depth >= a.mailbox then return 2 end
@@ -348,12 +350,15 @@ function K.wait_room(to)
   if not a then return true end
   local me = current()
   if a == me or not isyieldable() then return false end
-  wait_line(a, { me, K.task() })
+  local t = K.task()
+  wait_line(a, { me, t })
   K.park()
+  if me.called then me.called[t] = nil end
   return true
 end
 
--- A message was taken: the sender that waits longest and still lives goes on.
+-- A message was taken: the sender that waits longest and still lives goes on. One in Python may be gone by the time that
+-- it is told, so that the next goes on as well.
 function K.made_room(a)
   local room = a.room
   while room.head <= room.tail do
@@ -362,8 +367,9 @@ function K.made_room(a)
     room.head = room.head + 1
     if w == HOST then
       K.emit(K.OP_DRAIN, a.id, 0, "", 0)
-      break
     elseif not w[1].dead and w[1].alive[w[2]] then
+      w[1].called = w[1].called or {}
+      w[1].called[w[2]] = a
       K.ready(w[1], w[2])
       break
     end
@@ -371,7 +377,22 @@ function K.made_room(a)
   if room.head > room.tail then a.room = nil end
 end
 
+-- The tasks of an actor are no more: where one was to go on because there is room, the next does.
+function K.pass_on(a)
+  local called = a.called
+  if not called then return end
+  a.called = nil
+  local full = {}
+  for _, other in next, called do full[#full + 1] = other end
+  -- The order of the keys depends on the run.
+  sort(full, function(one, other) return one.id < other.id end)
+  for i = 1, #full do
+    if full[i].room then K.made_room(full[i]) end
+  end
+end
+
 function K.on_actor_end(a)
   if a.pid then by_pid[a.pid] = nil end
+  K.pass_on(a)
   while a.room do K.made_room(a) end
 end

@@ -161,6 +161,7 @@ function K.upgrade_actor(a, unit, method, args)
   local u = K.unit(unit)
   if a.calls then K.end_calls(a) end
   unsubscribe_all(a)
+  K.pass_on(a)
   K.drop_outdated(a) -- the code that it gets now is the newest there is
   a.waiting, a.sources, a.rq, a.rx, a.ry, a.rh, a.rt = {}, {}, {}, {}, {}, 1, 0
   a.alive, a.state, a.libs, a.tasks, a.commands, a.cpu, a.busy = {}, {}, {}, 0, 0, 0.0, nil
