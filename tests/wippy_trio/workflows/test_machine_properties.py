@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -196,3 +197,30 @@ async def test_the_collector_decides_nothing(app):
         (end,) = new_machine(running).activate(START_NS, [started()])
         assert isinstance(end, Complete)
         assert unpack(end.result) == [20_000]
+
+
+async def test_an_order_that_is_chance_is_warned_of(app):
+    source = """
+        local set = { [{}] = 1, a = 2 }
+        for _ = 1, 3 do
+          for _ in pairs(set) do end
+        end
+        for _ in pairs({ a = 1, [2] = 3 }) do end
+    """
+    async with app(extra=[workflow_entry(source)]) as running:
+        warnings: list[Any] = []
+        log = attrs.evolve(running.runtime, log=_Log(warnings))
+        machine = new_machine(running)
+        machine.runtime = log
+        machine.activate(START_NS, [started()])
+        (text, fields), *others = warnings
+        assert "iteration over keys that are tables" in text
+        assert (fields["line"], others) == ("app:flow:4", [])
+
+
+class _Log:
+    def __init__(self, kept: list[Any]) -> None:
+        self._kept = kept
+
+    def warn(self, message: str, /, **fields: object) -> None:
+        self._kept.append((message, fields))
