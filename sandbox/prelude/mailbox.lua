@@ -314,6 +314,11 @@ end
 function K.send_one(to, topic, payload)
   local a = by_pid[to]
   if not a or a.dead then return nil end
+  if a.depth >= a.mailbox then -- full, unless somebody waits: nothing is copied for nothing
+    local sub = a.topics[topic] or a.inbox
+    local ch = sub and sub.channel
+    if not ch or ch.rh > ch.rt then return 2 end
+  end
   local me = current()
   local from = me.pid or K.make_known(me)
   payload = copy(payload)
