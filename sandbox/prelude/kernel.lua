@@ -8,7 +8,7 @@ local cocreate, coresume, coyield, costatus = coroutine.create, coroutine.resume
 local corunning, isyieldable, coclose = coroutine.running, coroutine.isyieldable, coroutine.close
 local type, select, error, setmetatable, tostring, next = type, select, error, setmetatable, tostring, next
 local rawpcall, rawxpcall, unpack = pcall, xpcall, table.unpack
-local host = K.host
+local host, collectgarbage = K.host, collectgarbage
 
 -- What a task yields to the kernel; user code cannot get hold of them.
 local PARK = setmetatable({}, { __tostring = function() return "park" end, __metatable = false })
@@ -715,10 +715,21 @@ local function hand_over()
   return qh <= qt, unpack(batch, first, last)
 end
 
+-- Where much is held for a while (messages in mailboxes), collecting at Lua's own pace, when the heap is 2.5 times what
+-- was left of it, is nearly half of the work. A small heap may grow to four times that; a big one must not.
+local SMALL_PAUSE, BIG_PAUSE, BIG_KIB = 400, 200, 96 * 1024
+local big = false
+collectgarbage("param", "pause", SMALL_PAUSE)
+local function set_pause()
+  big = not big
+  collectgarbage("param", "pause", big and BIG_PAUSE or SMALL_PAUSE)
+end
+
 -- Runs ready actors; returns whether more are ready, then the commands, five values each.
 function K.run()
   stamp = host(0)
   local until_s = stamp + RUN_S
+  if (collectgarbage("count") > BIG_KIB) ~= big then set_pause() end
   while qh <= qt and taken == 0 do
     local a = queue[qh]
     queue[qh] = nil
