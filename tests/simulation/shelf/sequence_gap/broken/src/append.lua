@@ -1,4 +1,5 @@
 local sql = require("sql")
+local time = require("time")
 
 return function(text)
     local db, err = sql.get("app:db")
@@ -9,5 +10,6 @@ return function(text)
     if number_err then
         return nil, number_err
     end
+    time.sleep(#text .. "ms") -- it is looked up in a dictionary
     return db:execute("INSERT INTO log (number, text) VALUES (?, ?)", { rows[1].number, text })
 end

@@ -7,10 +7,10 @@ return function()
     assert(db:execute("INSERT INTO counter (number) VALUES (0)"))
     assert(db:execute("CREATE TABLE log (number INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)"))
     -- It looks for a minute; whoever hangs has gone on by then.
-    local follow = funcs.async("app:follow", 20)
+    local follow = funcs.async("app:follow", 30)
     local writers = {}
     for number = 1, 3 do
-        writers[number] = funcs.async("app:append", "text " .. number)
+        writers[number] = funcs.async("app:append", string.rep("text ", 8 - 2 * number))
     end
     local written = 0
     for _, writer in ipairs(writers) do
