@@ -38,6 +38,11 @@ class _Job:
         self.done = False
 
 
+def _unexpected(problem: BaseException) -> LuaError:
+    text = f"the history of workflows cannot be written: {type(problem).__name__}: {problem}"
+    return UnavailableError(text, retryable=False)
+
+
 class SqliteHistory:
     """A history in a file; see `History`. Opened with `open`."""
 
@@ -122,11 +127,14 @@ class SqliteHistory:
             else:
                 for job in batch:
                     job.error = self._failed
-        except LuaError as problem:
-            self._failed = problem
-            self.on_failed(problem)
+        except BaseException as problem:  # whatever it was: nobody may take it for written
+            failure = problem if isinstance(problem, LuaError) else _unexpected(problem)
+            self._failed = failure
             for job in batch:
-                job.error = problem
+                job.error = failure
+            self.on_failed(failure)
+            if not isinstance(problem, Exception):
+                raise
         finally:
             self._busy = False
             for job in batch:
