@@ -104,3 +104,16 @@ async def test_after_a_failed_write_nothing_is_written(path, autojump_clock):
         await history.create(new("r2", "w2"))
     assert len(await history.load("r1")) == 2
     await history.aclose()
+
+
+async def test_what_nobody_expected_is_a_failed_write_too(path, autojump_clock):
+    history = await opened(path)
+    await history.create(new())
+    with pytest.raises(LuaError, match="cannot be written: OverflowError") as caught:
+        await history.append(Change("r1", 2, [Record(2**80, b"x")]))
+    assert caught.value.kind == "Unavailable"
+    assert history.failed is not None
+    await history.aclose()
+    again = await opened(path)
+    assert len(await again.load("r1")) == 2
+    await again.aclose()
