@@ -12,6 +12,7 @@ import trio
 from sandbox.types import SourceError, compile_source
 from wippy_trio.actors.exits import ExitLog
 from wippy_trio.actors.outdated import outdated, tell
+from wippy_trio.actors.recording import RecordingShard, RecordOptions
 from wippy_trio.actors.shard import Shard
 from wippy_trio.actors.simulated import SimulatedShard
 from wippy_trio.core.entry import Entry
@@ -232,11 +233,19 @@ class Engine:
         assert self._nursery is not None
         self._nursery.start_soon(function)
 
-    async def open_shard(self, name: str, memory_bytes: int | None = None) -> Shard:
-        """A new VM and the task that runs it, in the node's nursery."""
+    async def open_shard(
+        self, name: str, memory_bytes: int | None = None, record: RecordOptions | None = None
+    ) -> Shard:
+        """A new VM and the task that runs it, in the node's nursery. A simulated world records by itself."""
         assert self._nursery is not None
-        make = Shard if self.environment.world is None else SimulatedShard
-        shard = make(self, name, memory_bytes or self.limits.memory_bytes)
+        limit_bytes = memory_bytes or self.limits.memory_bytes
+        shard: Shard
+        if self.environment.world is not None:
+            shard = SimulatedShard(self, name, limit_bytes)
+        elif record is not None:
+            shard = RecordingShard(self, name, limit_bytes, record)
+        else:
+            shard = Shard(self, name, limit_bytes)
         await self._nursery.start(shard.run)
         self._shards.append(shard)
         return shard

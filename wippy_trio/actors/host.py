@@ -13,6 +13,7 @@ import trio
 
 from sandbox.values import pack, pack_list
 from wippy_trio.actors.actor import LuaActor, Outcome
+from wippy_trio.actors.recording import RecordOptions
 from wippy_trio.actors.topology import error_data, result_of
 from wippy_trio.core.errors import (
     AlreadyExistsError,
@@ -37,10 +38,13 @@ _TERMINATED = "process terminated"
 
 @attrs.frozen(slots=True)
 class HostLimits:
-    """`max_processes`: live processes a host holds; `stop_s`: how long they may take to obey a stop."""
+    """`max_processes`: live processes a host holds; `stop_s`: how long they may take to obey a stop; `record`: what is
+    kept of each, None for nothing.
+    """
 
     max_processes: int = 100_000
     stop_s: float = 10.0
+    record: RecordOptions | None = None
 
 
 @attrs.frozen(slots=True)
@@ -165,8 +169,10 @@ class ProcessHost:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold processes until cancelled; on the way out they are asked to stop, then ended."""
-        shard = self._shard = await self.engine.open_shard(str(self.id))
-        shard.calls_inside = self.engine.environment.world is None  # there every call is a step that the world chooses
+        record = self.limits.record
+        shard = self._shard = await self.engine.open_shard(str(self.id), record=record)
+        # In a world every call is a step that it chooses, and of a recorded process each is an input.
+        shard.calls_inside = self.engine.environment.world is None and record is None
         leave = trio.Event()
         try:
             async with trio.open_nursery() as outer:

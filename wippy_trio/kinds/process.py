@@ -9,6 +9,7 @@ import trio
 
 from wippy_trio.actors.host import HostLimits, Process, ProcessHost, SpawnOptions
 from wippy_trio.actors.identity import service_frame
+from wippy_trio.actors.recording import RecordOptions
 from wippy_trio.actors.restart import Lifecycle
 from wippy_trio.actors.supervisor import Supervisor
 from wippy_trio.actors.terminal import TerminalHost
@@ -30,7 +31,8 @@ def _limits(entry: Entry) -> HostLimits:
         value = host.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InvalidError(f"{entry.id}: {what} must be greater than 0")
-    return HostLimits(int(host.get("max_processes") or _MAX_PROCESSES), Lifecycle.parse(entry).stop_timeout_s)
+    record = RecordOptions.parse(entry.data.get("record"), str(entry.id))
+    return HostLimits(int(host.get("max_processes") or _MAX_PROCESSES), Lifecycle.parse(entry).stop_timeout_s, record)
 
 
 @asynccontextmanager
@@ -112,8 +114,9 @@ def adopt_host(old: Entry, new: Entry, runtime: Runtime) -> bool:
     for field in ("queue_size", "local_queue_size"):
         if was.get(field) != now.get(field):
             raise InvalidError(f"{new.id}: host.{field} cannot be changed while the host runs")
-    if old.data.get("lifecycle") != new.data.get("lifecycle"):
-        raise InvalidError(f"{new.id}: lifecycle cannot be changed while the host runs")
+    for field in ("lifecycle", "record"):
+        if old.data.get(field) != new.data.get(field):
+            raise InvalidError(f"{new.id}: {field} cannot be changed while the host runs")
     host.limits = limits
     return True
 
