@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from determinism.environment import seeded_environment
-from determinism.journal import JournalError, Recorded, decode_journal
+from determinism.journal import JournalError, Recorded, decode_journal, encode_value
 from sandbox.values import as_text, pack
 from sandbox.vm import OP_CANCEL, OP_EXIT, LuaMemoryError, LupaError, Vm
 from wippy_trio.actors.engine import Engine
