@@ -204,8 +204,8 @@ class Client:
         before, job.ending = job.ending, True
         try:
             job.ended = await self._ask(http, f"{base}/signal", {"pid": job.pid, "n": 0}) is not None
-        except RefusedError:
-            if not before:
+        except RefusedError as refusal:
+            if not before or "workflow not found" not in str(refusal):
                 raise
             job.ended = True
 
