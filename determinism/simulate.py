@@ -55,7 +55,7 @@ class Simulation:
         #: Steps taken, and those at which there was a choice.
         self.steps = 0
         self.choices = 0
-        #: Why the run was stopped from outside: "", `deadlock`, `late` (the clock's alarm), `steps` or `time`.
+        #: Why the run was stopped from outside: "", `deadlock`, `late` (the clock's alarm), `steps`, `time`, `until`.
         self.stopped = ""
         #: Stops the run (cancels the scenario); set by whoever drives it.
         self.on_stop: Callable[[], None] | None = None
@@ -63,6 +63,9 @@ class Simulation:
         self.on_host_killed: Callable[[str], None] | None = None
         #: Called before each step that is not an observer's.
         self.before_step: Callable[[], None] | None = None
+        #: `on_pause` is called after so many events (-1 for never), and when the run is stopped.
+        self.pause_at = -1
+        self.on_pause: Callable[[], None] | None = None
         self.exempt: Collection[str] = frozenset()
         #: See `seams.World.detail`.
         self.detail = False
@@ -101,6 +104,8 @@ class Simulation:
         self.trace.record(self.now_ns(), actor, what, about, data)
         if self.footprints is not None:
             self._touched.append(_object_of(actor, what, about))
+        if self.trace.count == self.pause_at and self.on_pause is not None:
+            self.on_pause()
 
     def is_exempt(self, actor: str) -> bool:
         """See `seams.World`."""
@@ -173,13 +178,16 @@ class Simulation:
 
     def _look(self) -> None:
         if self.steps > self.bounds.steps:
-            self._stop("steps")
+            self.stop("steps")
         elif time.monotonic() - self._started_s > self.bounds.real_s:
-            self._stop("time")
+            self.stop("time")
 
-    def _stop(self, why: str) -> bool:
+    def stop(self, why: str) -> bool:
+        """End the run from outside, without what it may still have done; whether somebody ends it."""
         self.stopped = why
         self.record("world", "stopped", why)
+        if self.on_pause is not None:
+            self.on_pause()  # before what is ended is gone
         if self.on_stop is None:
             return False
         self.on_stop()
@@ -187,12 +195,12 @@ class Simulation:
 
     def stuck(self) -> bool:
         """See `schedule.Scheduler`."""
-        return not self.stopped and self._stop("deadlock")
+        return not self.stopped and self.stop("deadlock")
 
     def late(self) -> None:
         """See `schedule.Scheduler`."""
         if not self.stopped:
-            self._stop("late")
+            self.stop("late")
 
 
 def _object_of(actor: str, what: str, about: str) -> str:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Trace", "TraceEvent"]
+__all__ = ["Trace", "TraceEvent", "fingerprints", "first_difference"]
 
 #: Events a kept log holds; later ones still count in the hash.
 LOG_COUNT = 200_000
+#: Events of which a record keeps fingerprints.
+FINGERPRINT_COUNT = 50_000
 _SHOWN_BYTES = 1024
 _OPERATIONS = frozenset({"issue", "call", "sent"})
 
@@ -42,6 +45,32 @@ class TraceEvent:
     def line(self) -> str:
         """For people: number, seconds, who, what."""
         return f"{self.number:>6}  {self.at_ns / 1e9:>12.6f}  {self.actor:<32}  {self.what:<8}  {self.about}"
+
+
+def fingerprint(event: TraceEvent) -> int:
+    """16 bits of an event: two lives are compared by a short row of these."""
+    text = f"{event.at_ns}\x1f{event.actor}\x1f{event.what}\x1f{event.about}\x1f{event.check}"
+    return zlib.crc32(text.encode("utf-8", "surrogateescape")) & 0xFFFF
+
+
+def fingerprints(log: Sequence[TraceEvent]) -> bytes:
+    """Two bytes for each event, of the first `FINGERPRINT_COUNT`."""
+    return b"".join(fingerprint(event).to_bytes(2, "big") for event in log[:FINGERPRINT_COUNT])
+
+
+def first_difference(recorded: bytes, log: Sequence[TraceEvent]) -> int | None:
+    """Position of the first event that is another one than in `recorded` (see `fingerprints`), or is only in one.
+
+    Returns:
+        None where all that was recorded is the same, and either nothing more happened or no more was kept.
+    """
+    count = len(recorded) // 2
+    for at in range(min(count, len(log))):
+        if fingerprint(log[at]) != int.from_bytes(recorded[2 * at : 2 * at + 2], "big"):
+            return at
+    if len(log) == count or (len(log) > count and count == FINGERPRINT_COUNT):
+        return None
+    return min(count, len(log))
 
 
 class Trace:

@@ -35,7 +35,7 @@ _HASH_SEED = 0x57_49_50_50  # fixed: the order of `pairs` over string keys is th
 DEFAULT_MEMORY_BYTES = 512 * 1024 * 1024
 _FILES = (
     *("errors", "codec", "kernel", "channel", "mailbox"),
-    *("numbers", "pattern", "baselib", "types", "units", "calls", "inspect"),
+    *("numbers", "pattern", "baselib", "types", "units", "calls", "inspect", "locals"),
 )
 
 #: A host operation: (operation index, actor id, arguments...) -> (status, result...). It never raises.
@@ -124,6 +124,7 @@ class Vm:
         self.calls_inside: Callable[[int], int] = kernel[b"calls_inside"]
         self.want_room: Callable[[int], bool] = kernel[b"want_room"]
         self.inspect: Callable[[int, bool], bytes | None] = kernel[b"inspect"]
+        self.holds: Callable[[int], bytes | None] = kernel[b"holds"]
         self.survey: Callable[[bytes], bytes] = kernel[b"survey"]
         self._define = kernel[b"define"]
         self._drop = kernel[b"drop"]

@@ -75,7 +75,10 @@ def sim(  # noqa: PLR0913 - one parameter per flag
 @click.option("--actor", default="", metavar="TEXT", help="Events of actors whose name has this in it.")
 @click.option("--what", default="", metavar="KINDS", help="Kinds of events: step,issue,answer,sent,message,fault,...")
 @click.option("--from", "first", type=int, default=0, metavar="N", help="From event N.")
-@click.option("--until", type=int, metavar="N", help="Until event N.")
+@click.option("--until", type=int, metavar="N", help="Stop after event N.")
+@click.option("--inspect", multiple=True, metavar="ACTOR", help="Look into actors whose name has this in it, or all.")
+@click.option("--store", "stores", multiple=True, metavar="ID", help="Show what a store holds at the stop.")
+@click.option("--sql", "queries", nargs=2, multiple=True, metavar="DB QUERY", help="Ask a database at the stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option("-o", "--override", "overrides", multiple=True, metavar="NS:ENTRY:FIELD=VALUE", help="Change an entry.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.PATH=VALUE", help="Change a setting.")
@@ -87,18 +90,26 @@ def replay(  # noqa: PLR0913 - one parameter per flag
     what: str,
     first: int,
     until: int | None,
+    inspect: tuple[str, ...],
+    stores: tuple[str, ...],
+    queries: tuple[tuple[str, str], ...],
     as_json: bool,
     **options: Any,
 ) -> None:
     """Live a life again, from the trace file TARGET or a --seed, and print its events.
 
-    Exit code 1: it fails. 0: it holds. 2: it could not run.
+    With --until it stops there; --inspect, --store and --sql look at the world then, or else when it fails or ends.
+    A record tells where the life first differs from it, as after a change of the app.
+
+    Exit code 1: it fails. 0: it holds, or stopped before. 2: it could not run.
     """
     from wippy_trio.cli.replay import ReplayRequest, replay_life
 
     request = _one_life(target, seed, **options)
     trace = target if seed is None else ""
-    raise SystemExit(replay_life(ReplayRequest(trace, request, actor, what, first, until, as_json)))
+    raise SystemExit(
+        replay_life(ReplayRequest(trace, request, actor, what, first, until, as_json, inspect, stores, queries))
+    )
 
 
 @click.command("check-determinism")

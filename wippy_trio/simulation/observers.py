@@ -24,8 +24,10 @@ from wippy_trio.actors.engine import Engine
 from wippy_trio.actors.topology import Topology
 from wippy_trio.app.app import App
 from wippy_trio.app.catalogue import ALWAYS, find_module
+from wippy_trio.core.entry import Entry
 from wippy_trio.core.frame import EMPTY_FRAME
 from wippy_trio.functions.calls import FunctionCalls
+from wippy_trio.simulation.looking import Looker
 from wippy_trio.simulation.scenarios import Invariant, complaint
 
 __all__ = ["Observers"]
@@ -41,13 +43,22 @@ class Observers:
         invariants: what must hold.
         simulation: whose steps they follow.
         broken: told of an invariant that does not hold: (invariant, message, Lua traceback).
+        looker: looks at the world too, once.
     """
 
-    def __init__(self, app: App, invariants: Sequence[Invariant], simulation: Simulation, broken: Broken) -> None:
+    def __init__(
+        self,
+        app: App,
+        invariants: Sequence[Invariant],
+        simulation: Simulation,
+        broken: Broken,
+        looker: Looker | None = None,
+    ) -> None:
         self._app = app
         self._invariants = invariants
         self._simulation = simulation
         self._broken = broken
+        self._looker = looker
         self._functions: FunctionCalls | None = None
         self._stepped = trio.Event()
         self._looking = False
@@ -55,7 +66,7 @@ class Observers:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Observers]:
         """They look for the duration of the block."""
-        if not self._invariants:
+        if not self._invariants and self._looker is None:
             yield self
             return
         async with trio.open_nursery() as nursery:
@@ -77,6 +88,8 @@ class Observers:
         if by_step:
             nursery.start_soon(self._look_each_step, by_step)
             self._simulation.before_step = self._step
+        if self._looker is not None:
+            nursery.start_soon(self._looker.wait, self._app, self._call_once)
         task_status.started()
 
     async def _build(self, nursery: trio.Nursery) -> None:
@@ -90,7 +103,7 @@ class Observers:
             faults=NoFaults(),
             world=None,
         )
-        engine = Engine(environment, find_module, ALWAYS, runtime.engine.limits)
+        engine = self._engine = Engine(environment, find_module, ALWAYS, runtime.engine.limits)
         functions = self._functions = FunctionCalls(engine, Topology(), runtime.resources)
         engine.bind(attrs.evolve(runtime, environment=environment, engine=engine, functions=functions), nursery)
         await functions.start()
@@ -116,16 +129,31 @@ class Observers:
             await trio.sleep(invariant.every_s)
             await self._look(invariant)
 
-    async def look_all(self) -> None:
-        """All of them, one after the other: the end of a life."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._look_at_the_end)
+    async def look_all(self, *, invariants: bool) -> None:
+        """All of them, one after the other: the end of a life.
 
-    async def _look_at_the_end(self) -> None:
+        Args:
+            invariants: they too, not only who looks.
+        """
+        if not invariants and self._looker is None:
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_at_the_end, self._invariants if invariants else ())
+
+    async def _look_at_the_end(self, invariants: Sequence[Invariant]) -> None:
         observer.set(True)
         exempt.set(True)
-        for item in self._invariants:
+        if self._looker is not None:
+            await self._looker.take(self._app, self._call_once)
+        for item in invariants:
             await self._look(item)
+
+    async def _call_once(self, entry: Entry, args: Sequence[Any]) -> Any:
+        """Call what is no entry of the app."""
+        assert self._functions is not None
+        self._engine.add_entry(entry)
+        self._functions.add(entry)
+        return await self._functions.call(entry.id, list(args), EMPTY_FRAME)
 
     async def _look(self, invariant: Invariant) -> None:
         assert self._functions is not None

@@ -1,11 +1,13 @@
 """Lives as files: what `sim` writes for a failure, and `replay`, `shrink` and `timeline` read.
 
 JSON, version 1: the app's folder, scenario, seed and strategy, the faults that struck, the switches of the schedule
-(step -> name; null where the strategy chose), and what came of it. Source: ours (docs/guides/simulation.md).
+(step -> name; null where the strategy chose), and what came of it, with a fingerprint of each event where they were
+kept. Source: ours (docs/guides/simulation.md).
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from determinism.explore import Order
 from determinism.faults import BUGGIFY, FAULTS
 from determinism.seams import Disk, Strike
 from determinism.simulate import Bounds
+from determinism.trace import fingerprints
 from wippy_trio.core.errors import ConfigError
 from wippy_trio.simulation.world import Life, LifeSpec
 
@@ -44,6 +47,7 @@ def life_data(life: Life, project: str) -> dict[str, Any]:
         "choices": life.choices,
         "virtual_s": life.virtual_s,
         "trace_hash": life.trace_hash,
+        "events": base64.b64encode(fingerprints(life.log)).decode(),
         "failure": None
         if failure is None
         else {"kind": failure.kind, "message": failure.message, "stack": failure.stack},

@@ -11,6 +11,7 @@ import math
 import re
 import traceback
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import attrs
 import trio
@@ -35,6 +36,7 @@ from wippy_trio.app.config import Config
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.ids import EntryId
 from wippy_trio.simulation.faults import Sparing, faults_for
+from wippy_trio.simulation.looking import Look, Looker
 from wippy_trio.simulation.observers import Observers
 from wippy_trio.simulation.peers import Peer, expect_peers, open_peers
 from wippy_trio.simulation.scenarios import BOOT, Invariant, Scenario, complaint
@@ -49,6 +51,7 @@ SETTLE_MOST_S = 30.0
 BOOT_S = 60.0
 _INJECTED = "injected fault"
 _SHOWN_ROWS = 50
+Visit = Callable[[App, Simulation], None]
 #: What the runtime keeps there (histories of workflows): a node whose history cannot be written stops until somebody
 #: starts it again, which nobody does here. The fault for workflows is `worker_kill`.
 _OWN = ".wippy/"
@@ -132,7 +135,7 @@ class Life:
     Attributes:
         spec: which life.
         failure: what went wrong; None where everything held.
-        inconclusive: why there is no verdict (`steps`, `time`), else empty.
+        inconclusive: why there is no verdict (`steps`, `time`, `until`), else empty.
         steps, events, choices: steps taken, events recorded, and steps at which there was a choice.
         virtual_s: virtual time it took.
         strikes: faults that struck.
@@ -143,6 +146,7 @@ class Life:
         names: names chosen, and log of events, where they were kept.
         deviations: its choices, where an order was given.
         stack: the Python stack at the event asked for.
+        seen: what was looked at, as JSON values.
     """
 
     spec: LifeSpec
@@ -161,19 +165,22 @@ class Life:
     log: tuple[TraceEvent, ...] = ()
     deviations: Deviations | None = None
     stack: tuple[str, ...] = ()
+    seen: Mapping[str, Any] | None = None
 
 
-def live(app: SimulatedApp, spec: LifeSpec, visit: Callable[[App, Simulation], None] | None = None) -> Life:
+def live(app: SimulatedApp, spec: LifeSpec, visit: Visit | None = None, look: Look | None = None) -> Life:
     """Run one life from its beginning to its end.
 
     Args:
         app: the app.
         spec: which life.
-        visit: called with the open app before the scenario begins (for breakpoints and inspection).
+        visit: called with the open app before the scenario begins.
+        look: what to look at when, for `Life.seen`; with `until` the life ends there, without a verdict.
     """
     if not logging.getLogger().handlers:  # nobody reads what thousands of lives log
         logging.getLogger().addHandler(logging.NullHandler())
     world = _World(app, spec)
+    world.looker = Looker(look, world.simulation) if look is not None else None
     try:
         with no_real_io():
             world.simulation.run(world.main, visit)
@@ -216,6 +223,7 @@ class _World:
         self.faults.exempt = True
         self.environment = self._environment(root)
         self._over = False
+        self.looker: Looker | None = None
         self._broken = trio.CancelScope()
 
     def _environment(self, root: SeededEntropy) -> Environment:
@@ -248,13 +256,16 @@ class _World:
 
     def fail(self, failure: Failure) -> None:
         """The first failure is the one that counts."""
-        if self.failure is None and not self._over:
+        if self.failure is None and not self._over and self.simulation.stopped != "until":
             self.failure = failure
             self.simulation.record("world", "failure", f"{failure.kind}: {failure.message}")
+            if self.looker is not None:
+                self.looker.reached.set()
 
     def life(self) -> Life:
         simulation, trace = self.simulation, self.trace
-        inconclusive = simulation.stopped if simulation.stopped in {"steps", "time"} and self.failure is None else ""
+        stopped = simulation.stopped
+        inconclusive = stopped if stopped in {"steps", "time", "until"} and self.failure is None else ""
         strategy = simulation.strategy
         return Life(
             self.spec,
@@ -273,10 +284,11 @@ class _World:
             tuple(trace.log),
             self.deviations,
             tuple(simulation.stack),
+            self.looker.seen if self.looker is not None else None,
         )
 
     # the run ---------------------------------------------------------------------------------------------------
-    async def main(self, visit: Callable[[App, Simulation], None] | None) -> None:
+    async def main(self, visit: Visit | None) -> None:
         opened: App | None = None
         try:
             async with open_entries(
@@ -299,7 +311,8 @@ class _World:
             self._check_leaks(opened)
 
     async def _play(self, app: App) -> None:
-        async with Observers(app, self.app.invariants, self.simulation, self._invariant_broken).open() as observers:
+        watching = Observers(app, self.app.invariants, self.simulation, self._invariant_broken, self.looker)
+        async with watching.open() as observers:
             with trio.CancelScope() as scope:
                 self.simulation.on_stop = scope.cancel
                 self._broken = scope
@@ -319,8 +332,7 @@ class _World:
             if self.simulation.stopped == "deadlock":
                 message = f"nothing can ever run again while {self.spec.scenario} waits"
                 self.fail(Failure("deadlock", message, _waiting(app)))
-            if self.failure is None and not self.simulation.stopped:
-                await observers.look_all()
+            await observers.look_all(invariants=self.failure is None and not self.simulation.stopped)
 
     def _invariant_broken(self, invariant: Invariant, message: str, stack: str) -> None:
         self.fail(Failure("invariant", f"{invariant.id}: {message}", stack))

@@ -86,6 +86,34 @@ def test_mistakes_end_with_2(program, folder, args: list[str]) -> None:
     assert program(*args).code == 2
 
 
+def test_one_looks_inside_at_a_stop(program, folder, record) -> None:
+    shown = program("replay", str(record), "--until", "12", "--inspect", "broken", "--store", "app:kv")
+    assert shown.code == 0
+    assert "actor app:broken|0x00001  " in shown.out
+    assert "        work = {adders = 3}" in shown.out
+    assert "store app:kv" in shown.out
+    told = program("replay", str(record), "--until", "12", "--inspect", "all", "--json")
+    data = json.loads(told.out)
+    assert (told.code, data["failure"], data["seen"]["missing"]) == (0, None, [])
+    assert [event["number"] for event in data["events"]] == list(range(13))
+
+
+def test_a_changed_app_lives_on_and_the_first_difference_is_told(program, folder) -> None:
+    found = program("sim", "--seeds", "20", "--faults", "none", "--jobs", "1", "--json", "found.json")
+    record = json.loads((folder / "found.json").read_text())["failures"][0]["record"]
+    assert found.code == 1
+    index = folder / "src" / "_index.yaml"
+    index.write_text(index.read_text().replace('error("lost update")', 'error("lost it")'))
+    same = program("replay", record, "--until", "10")
+    assert (same.code, "the same life as recorded so far" in same.out) == (0, True)
+    index.write_text(index.read_text().replace('s:set("x", 0)', 's:set("x", 0) s:get("x")'))
+    other = program("replay", record, "--json")
+    differs = json.loads(other.out)["first_difference"]
+    assert json.loads(other.out)["same"] is False
+    assert json.loads(other.out)["events"][differs]["actor"].startswith("app:broken|")
+    assert "NOT the life that was recorded; it differs first at:" in program("replay", record).out
+
+
 def test_a_time_limit_is_a_duration(program, folder, record) -> None:
     ended = program("shrink", str(record), "--time-limit", "soon")
     assert (ended.code, "--time-limit" in ended.err) == (2, True)
