@@ -7,7 +7,7 @@ positions it would not shrink, since every choice shifts those after it. Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import TypeVar
 
@@ -22,6 +22,10 @@ _PAIRS_COUNT = 12
 #: Steps at which a single switch is tried, and how many tries that may take.
 _SINGLE_STEPS = 100
 _SINGLE_TRIES = 400
+#: Faults that are tried elsewhere, how often, and with how many switches that is not worth it.
+_MOVED_COUNT = 3
+_MOVES_COUNT = 80
+_FEW_COUNT = 4
 
 #: Runs a life with exactly these faults and switches; the switches that were made where it fails alike, else None.
 Attempt = Callable[[tuple[Strike, ...], Mapping[int, str]], Mapping[int, str] | None]
@@ -71,6 +75,15 @@ class _Search:
                 return
             self.fails(tuple(item for item in self.strikes if item is not strike), self.schedule)
 
+    def move_faults(self) -> None:
+        """A fault another time that its place is passed, with no switch at all: many only make the number fit."""
+        if len(self.schedule) <= _FEW_COUNT or len(self.strikes) > _MOVED_COUNT:
+            return
+        for number, at in product(range(_MOVES_COUNT), range(len(self.strikes))):
+            moved = (*self.strikes[:at], replace(self.strikes[at], number=number), *self.strikes[at + 1 :])
+            if self.over() or self.fails(moved, {}):
+                return
+
     def cut_tail(self) -> None:
         """Halve the schedule from its end for as long as it fails."""
         while self.schedule and not self.over():
@@ -107,8 +120,9 @@ class _Search:
         if len(self.schedule) <= 2:
             return
         steps = range(min(max(self.schedule) + 1, _SINGLE_STEPS))
-        actors = sorted({name.partition(" ")[0] for name in self.schedule.values() if "|" in name})
-        for step, name in list(product(steps, actors))[:_SINGLE_TRIES]:
+        named = [name for name in self.schedule.values() if "|" in name]
+        choices = sorted({*named, *(name.partition(" ")[0] for name in named)})  # what an actor waits for, and itself
+        for step, name in list(product(steps, choices))[:_SINGLE_TRIES]:
             if self.over() or self.fails(self.strikes, {step: name}):
                 return
 
@@ -133,6 +147,7 @@ def shrink(
     for _ in range(4):
         before = len(search.strikes), len(search.schedule)
         search.drop_faults()
+        search.move_faults()
         search.cut_tail()
         search.drop_switches()
         search.drop_pairs()
