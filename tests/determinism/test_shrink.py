@@ -17,7 +17,7 @@ def never() -> bool:
 def test_a_fault_is_moved_where_switches_only_made_its_number_fit() -> None:
     def attempt(strikes: tuple[Strike, ...], schedule: Mapping[int, str]) -> Mapping[int, str] | None:
         numbers = [strike.number for strike in strikes]
-        fails = numbers == [9] and len(schedule) >= 15 or numbers == [4] and not schedule
+        fails = (numbers == [9] and len(schedule) >= 15) or (numbers == [4] and not schedule)
         return schedule if fails else None
 
     found = shrink(attempt, [Strike("actor_hang", "app:a", 9, 0.5)], WHOLE, never)
