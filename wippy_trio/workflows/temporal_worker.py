@@ -38,7 +38,6 @@ _POLL_S = 0.005
 #: Options that the Go SDK has and Temporal's core, on which Python's stands, has not.
 _WITHOUT_EFFECT = (
     "worker_local_activities_per_second",
-    "deadlock_detection_s",
     "enable_session_worker",
     "enable_logging_in_replay",
     "disable_registration_aliasing",
@@ -110,7 +109,7 @@ def _make(config: WorkerConfig, runtime: Runtime, host: TemporalHost, shard: Mac
     activities = Activities(runtime, config.id, host.client, options.default_heartbeat_throttle_s or _BEAT_S)
     runner = LuaRunner(runtime, shard, host.client.config.id, config.id, _route(runtime, host))
     executor = HereExecutor()
-    return Worker(
+    worker = Worker(
         host.client.sdk,
         task_queue=host.task_queue,
         activities=[activities.dynamic()],
@@ -122,6 +121,11 @@ def _make(config: WorkerConfig, runtime: Runtime, host: TemporalHost, shard: Mac
         interceptors=[activities],
         **worker_settings(options),
     )
+    inner: Any = getattr(worker, "_workflow_worker", None)
+    if inner is not None:
+        # The SDK fails a task that takes 2 s, also when a busy node let it wait so long; our own budget ends loops.
+        inner._deadlock_timeout_seconds = options.deadlock_detection_s or None  # noqa: SLF001 - it has no setting
+    return worker
 
 
 @asynccontextmanager

@@ -467,3 +467,11 @@ async def test_an_activity_that_is_waited_for_after_its_cancellation(temporal_se
     async with temporal_app(temporal_server, slow, waiting) as app:
         found = await app.execute("polite")
         assert found["quick"]
+
+
+async def test_a_loop_without_end_fails_its_workflow_only(temporal_server) -> None:
+    endless, fine = workflow("endless", "while true do end"), workflow("fine", "return 1")
+    async with temporal_app(temporal_server, endless, fine) as app:
+        with pytest.raises(LuaError, match="limit"):
+            await app.execute("endless")
+        assert await app.execute("fine") == 1
