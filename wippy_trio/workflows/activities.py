@@ -124,22 +124,25 @@ class Activities:
             self._tell(run, ActivityResolved(seq, failure=attrs.evolve(lost, retryable=False, details=details)))
             return
         run.pending[seq] = again = attrs.evolve(pending, attempts_count=pending.attempts_count + 1)
-        await self._note(run, again)
-        await self.run(run, seq, context)
+        if await self._note(run, again):
+            await self.run(run, seq, context)
 
     async def again(self, run: LiveRun, seq: int, context: Context) -> None:
         """The time of the next attempt has come."""
         pending = run.pending.get(seq)
         if pending is not None and pending.due_ns:
             run.pending[seq] = begun = attrs.evolve(pending, due_ns=0)
-            await self._note(run, begun)
-            await self.run(run, seq, context)
+            if await self._note(run, begun):
+                await self.run(run, seq, context)
 
-    async def _note(self, run: LiveRun, pending: Pending) -> None:
+    async def _note(self, run: LiveRun, pending: Pending) -> bool:
+        """Whether an attempt is in the history: one that is not is not made."""
         try:
             await self._history.note(run.run_id, pending)
         except LuaError as problem:
             self._runtime.log.warn("an attempt was not noted", run=run.run_id, seq=pending.seq, error=str(problem))
+            return False
+        return True
 
     async def run(self, run: LiveRun, seq: int, context: Context) -> None:
         """One attempt, and what follows from it."""
@@ -176,8 +179,8 @@ class Activities:
         )
         waiting = attrs.evolve(pending, attempts_count=pending.attempts_count + 1, due_ns=due_ns)
         run.pending[seq] = waiting
-        await self._note(run, waiting)
-        self._ring(due_ns, run.run_id, seq)
+        if await self._note(run, waiting):
+            self._ring(due_ns, run.run_id, seq)
 
     def _next_due(self, pending: Pending, options: ActivityOptions, failure: Failure) -> int | None:
         """When the next attempt is due; None when there is none."""
