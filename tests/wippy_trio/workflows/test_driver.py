@@ -275,3 +275,25 @@ async def test_of_two_nodes_that_start_one_name_one_does(world, monkeypatch):
         await start(app)
         await host_of(app).signal("one", "n", pack_list([4]))
         assert await outcome(app) == 4
+
+
+async def test_no_attempts_without_a_history(tmp_path, autojump_clock, monkeypatch):
+    unlucky = entries_of(
+        """
+        - name: unlucky
+          kind: function.lua
+          source: "return function() return nil, errors.new({ message = 'again', kind = 'Unavailable' }) end"
+        """
+    )
+    node = Node([*unlucky, workflow_entry("return funcs.call('app:unlucky')", MODULES)], str(tmp_path / "w.db"))
+    async with node.life(monkeypatch) as app:
+        await start(app)
+        await trio.sleep(5)
+        before = node.effects["app:unlucky"]
+        history: Any = engine_of(app).history
+        history._history._store._db.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON pending BEGIN SELECT RAISE(FAIL, 'disk I/O'); END"
+        )
+        await trio.sleep(3_600)
+        assert before >= 2
+        assert node.effects["app:unlucky"] <= before + 1  # the one that was due when nobody knew yet
