@@ -16,7 +16,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs services bench shelf soak crash fuzz conformance clean
+.PHONY: help run test lint docs services bench shelf soak crash fuzz determinism conformance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ soak: $(DEV_STAMP) ## random lives and kills for SOAK_SECONDS; what is left behi
 crash: $(DEV_STAMP) ## kill a node with workflows under load, ROUNDS times on SQLite, PostgreSQL and two nodes; fail every write
 	$(PY) tests/crash/run.py --rounds $(ROUNDS)
 	$(PY) tests/crash/run.py --faults
+
+determinism: $(DEV_STAMP) ## 50 seeds of three apps in Python 3.11, 3.12 and 3.13: one seed, one life
+	$(PY) tests/simulation/run.py
 
 conformance: $(DEV_STAMP) ## run the reference's own test app; needs WIPPY_REFERENCE=<checkout of the reference>
 	@if [ -z "$(WIPPY_REFERENCE)" ]; then \
