@@ -148,7 +148,9 @@ class Driver:
             await self.history.create(new)
             for event in events:
                 await self.history.post(started.run_id, wire.encode(event), now_ns)
-            return LiveRun(new.info, new.pending)
+            late = LiveRun(new.info, new.pending)
+            late.left = bool(events)
+            return late
         run = LiveRun(header(started, now_ns, parent), limits(started, now_ns))
         run.working = True
         draft = Draft(run, now_ns)

@@ -108,7 +108,7 @@ class Embedded:
     def adopt(self, run: LiveRun, *, resumed: bool) -> None:
         """An open run of this node's."""
         if resumed:
-            run.caught_up = trio.Event()  # `collect` comes next
+            run.caught_up, run.left = trio.Event(), True  # `collect` comes next
         self.runs[run.run_id] = run
         self.open[run.info.workflow_id] = run.run_id
         self.arm(run, list(run.pending.values()), resumed=resumed)
@@ -150,6 +150,8 @@ class Embedded:
         outside = isinstance(event, wire.Terminated | wire.TimedOut)
         if isinstance(run, str) or ((run.waits_to_start or run.stuck is not None) and not outside):
             run_id = run if isinstance(run, str) else run.run_id
+            if isinstance(run, LiveRun):
+                run.left = True
             await self.history.post(run_id, wire.encode(event), self.runtime.environment.clock.wall_ns())
             mine = self.runs.get(run_id)
             if mine is not None and not mine.waits_to_start and mine.stuck is None:  # it has become able meanwhile
@@ -227,7 +229,7 @@ class Embedded:
     def perform(self, run: LiveRun, draft: Draft) -> None:
         """See `driver.Effects`."""
         open_still = draft.end is None
-        if draft.begins_late and open_still:  # what was left for the run before its first step comes now
+        if draft.begins_late and run.left and open_still:  # what was left for the run before its first step comes now
             self.soon(self.keeper.collect)
         for command in draft.commands:
             if isinstance(command, wire.UpdateReject | wire.UpdateComplete):

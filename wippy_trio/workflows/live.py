@@ -107,6 +107,7 @@ class LiveRun:
         "info",
         "last_ns",
         "length",
+        "left",
         "lost_count",
         "machine",
         "outbox",
@@ -134,6 +135,8 @@ class LiveRun:
         self.canceled = False
         #: How often in a row the VM failed under it.
         self.lost_count = 0
+        #: Whether messages may have been left for it in the history before its first step.
+        self.left = False
         #: Why its code cannot be run at present.
         self.stuck: LuaError | None = None
         self.closed = trio.Event()
