@@ -294,3 +294,28 @@ async def test_machines_are_given_up_and_made_again(world):
     async with world(source, settings={"workflows": {"cache": 1}}) as app:
         pids = [await spawn(app) for _ in range(5)]
         assert [await end(app, pid) for pid in pids] == [10] * 5
+
+
+async def test_messages_between_two_runs_reach_the_next(world):
+    source = """
+        local n, inbox = ..., process.inbox()
+        local r = channel.select({ inbox:case_receive(), time.after("1s"):case_receive() })
+        if r.channel == inbox then return { n or 0, r.value:topic() } end
+        process.upgrade(nil, (n or 0) + 1)
+    """
+    async with world(source) as app:
+        pid = await spawn(app, name="a")
+        await trio.sleep(3.0)
+        await host_of(app).signal("a", "go", b"\x90")
+        n, topic = await end(app, pid)
+        assert (topic, n in {2, 3}) == ("go", True)
+
+
+async def test_messages_to_a_late_start_before_it(world):
+    async with world("local got = {} for i = 1, 3 do got[i] = process.inbox():receive():topic() end return got") as app:
+        pid = await spawn(app, name="a", start_delay="1h", messages=[("one", [])])
+        await trio.sleep(60)
+        await host_of(app).signal("a", "two", b"\x90")
+        await trio.sleep(3_600)
+        await host_of(app).signal("a", "three", b"\x90")
+        assert await end(app, pid) == ["one", "two", "three"]
