@@ -18,10 +18,11 @@ from sandbox.values import as_text, pack
 from sandbox.vm import OP_CANCEL, OP_EXIT, LuaMemoryError, LupaError, Vm
 from wippy_trio.actors.engine import Engine
 from wippy_trio.actors.recording import VERSION, fingerprint
+from wippy_trio.actors.topology import result_of
 from wippy_trio.app.catalogue import ALWAYS, find_module
 from wippy_trio.core.errors import ConfigError
 from wippy_trio.module import Mode
-from wippy_trio.simulation.journal_text import STATES, event_line, value_of
+from wippy_trio.simulation.journal_text import STATES, event_line
 
 __all__ = ["Difference", "ReplayedActor", "read_journal", "replay_actor"]
 
@@ -114,7 +115,7 @@ class _Replay:
         self._look = 0
         self._now_s = float(self._head["began_s"])
         self._draws: list[float] = []
-        self._outputs: list[tuple[Any, ...]] = []
+        self._outputs: list[tuple[tuple[Any, ...], str]] = []  # what it did, and the line it did that at
         self._line = ""
         self._killed = False
         self._difference: Difference | None = None
@@ -223,6 +224,14 @@ class _Replay:
             recorded = event_line(self._events[self._at]) if known else "nothing more: the journal ends here"
             self._difference = Difference(self._at, recorded, did, self._line)
 
+    def _note_output(self) -> None:
+        """The step is over: the difference is what came of it, or that nothing did."""
+        if not self._outputs:
+            self._fetch()
+        did, line = self._outputs[0] if self._outputs else (("wait",), "")
+        self._line = line or self._line
+        self._note(event_line(did))
+
     def _differs(self, did: Sequence[Any]) -> None:
         self._note(event_line(did))
         raise _Differs
@@ -242,7 +251,7 @@ class _Replay:
             if self._difference is None and not unable:
                 self._fetch()
                 if self._outputs:
-                    self._note(event_line(self._outputs[0]))
+                    self._note_output()
         except _Differs:
             pass
         except (LuaMemoryError, LupaError, MemoryError) as problem:
@@ -264,11 +273,12 @@ class _Replay:
         elif kind in _INPUTS:
             self._give()
         else:  # a call or a draw, and its step is over
-            self._note("wait")
+            self._note_output()
 
     def _step(self) -> None:
         if self._outputs:
-            self._differs(self._outputs[0])
+            self._note_output()
+            return
         self._looks, self._look = self._events[self._at][1], 0
         self._at += 1
         self._steps += 1
@@ -287,11 +297,12 @@ class _Replay:
                 op, _number, command, data, line = result[at : at + 5]
                 if op > 0:
                     name = self._engine.operations[op - 1].name
-                    self._outputs.append(("issue", name, command, data, as_text(line) if type(line) is bytes else ""))
+                    at_line = as_text(line) if type(line) is bytes else ""
+                    self._outputs.append((("issue", name, command, data), at_line))
                 elif op == OP_CANCEL:
-                    self._outputs.append(("cancel", command))
+                    self._outputs.append((("cancel", command), ""))
                 elif op == OP_EXIT:
-                    self._outputs.append(("end", command == 1, data))
+                    self._outputs.append((("end", command == 1, data), ""))
             if len(result) <= _HANDED:
                 return
             result = self._vm.run_one(0)
@@ -300,18 +311,15 @@ class _Replay:
         """An output that was recorded."""
         if not self._outputs:
             self._fetch()
-        if not self._outputs:
-            self._note("wait")
-            return
-        did = self._outputs.pop(0)
-        if did[0] == "issue":
-            self._line = did[4] or self._line
-            did = did[:4]
         event = self._events[self._at]
-        if encode_value(did) != encode_value(event[: len(did)]):
-            self._differs(did)
+        if not self._outputs or encode_value(self._outputs[0][0]) != encode_value(event):
+            self._note_output()
+            return
+        did, line = self._outputs.pop(0)
+        self._line = line or self._line
         if did[0] == "end":
-            self._ended = bool(did[1]), value_of(did[2])
+            value, error = result_of(did[2], ok=bool(did[1]))
+            self._ended = bool(did[1]), value if error is None else error
         self._at += 1
 
     def _give(self) -> None:
