@@ -1,0 +1,29 @@
+local fs = require("fs")
+
+local function write(volume, number)
+    local file, open_err = volume:open("/page." .. number, "w")
+    if open_err then
+        return open_err
+    end
+    local _, err = file:write("page " .. number .. string.rep(" word", 300) .. " end")
+    if not err then
+        _, err = file:sync()
+    end
+    file:close()
+    return err
+end
+
+return function(number)
+    local volume = fs.get("app:disk")
+    local err = write(volume, number)
+    if err and tostring(err):find("no space", 1, true) then
+        for old = 1, number - 1 do
+            volume:remove("/page." .. old)
+        end
+        err = write(volume, number)
+    end
+    if err then
+        return nil, err
+    end
+    return true
+end
