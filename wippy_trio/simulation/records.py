@@ -40,6 +40,7 @@ def life_data(life: Life, project: str) -> dict[str, Any]:
         "length": spec.length,
         "workload": None if spec.workload is None else dict(spec.workload),
         "kinds": sorted(spec.kinds),
+        "asked": [[kind, where, count] for (kind, where), count in sorted(spec.asked.items())],
         "strikes": [dataclasses.asdict(strike) for strike in life.strikes],
         "schedule": None if spec.schedule is None else {str(step): name for step, name in sorted(life.made.items())},
         "order": None if spec.order is None else _order_data(spec.order),
@@ -113,6 +114,7 @@ def read_life(disk: Disk, path: str) -> tuple[str, LifeSpec, Mapping[str, Any]]:
             order=None if schedule is not None or positions is None else _order(positions),
             length=int(data["length"]),
             workload=_workload(data.get("workload")),
+            asked={(str(kind), str(where)): int(count) for kind, where, count in data.get("asked", ())},
             keep=True,
             bounds=Bounds(real_s=600.0),
         )

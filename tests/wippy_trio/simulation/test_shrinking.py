@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
-from determinism.system import SystemClock
+from determinism.faults import FAULTS
+from determinism.system import SystemClock, SystemDisk
 from tests.conftest import entries_of
 from wippy_trio.core.errors import ConfigError
 from wippy_trio.simulation.loading import simulated_app
+from wippy_trio.simulation.records import read_life, write_life
 from wippy_trio.simulation.shrinking import shrink_life, workload_of
 from wippy_trio.simulation.world import Life, LifeSpec, SimulatedApp, live
 
@@ -85,6 +88,20 @@ def test_what_does_not_fail_again_is_not_shrunk() -> None:
     life = failing(app)
     life.spec = LifeSpec("app:scenario", 0, "fifo", workload={"buyers": 1, "rounds": 1})
     assert shrink_life(app, life, SystemClock()) is None
+
+
+def test_a_record_that_is_not_shrunk_is_the_same_life(tmp_path) -> None:
+    app = buyers()
+    asked = {("actor_crash", "app:buyer"): 20, ("actor_hang", "app:buyer"): 3, ("timer_jitter", "x"): 1}
+    spec = LifeSpec(
+        "app:scenario", 0, "swarm", frozenset(FAULTS), length=77, asked=asked, workload={"buyers": 3, "rounds": 2}
+    )
+    for seed in range(8):
+        life = live(app, attrs.evolve(spec, seed=seed))
+        path = write_life(SystemDisk(), life, str(tmp_path))
+        project, again, data = read_life(SystemDisk(), path)
+        assert (project, data["trace_hash"]) == (str(tmp_path), life.trace_hash)
+        assert live(app, again).trace_hash == life.trace_hash
 
 
 @pytest.mark.parametrize("workload", ["3", "{buyers: 0}", "{buyers: many}", "{buyers: true}"])
