@@ -17,6 +17,7 @@ from wippy_trio.core.errors import (
     InvalidError,
     NotFoundError,
     PermissionDeniedError,
+    UnavailableError,
     UnsupportedError,
 )
 from wippy_trio.core.frame import Frame, carried
@@ -115,6 +116,10 @@ def _target(call: Call, id_text: str, host_text: str) -> tuple[EntryId, ProcessH
     if host is None:
         host = call.runtime.extras.get("workflow_hosts", {}).get(host_text)
     if host is None:
+        supervisor = call.runtime.extras.get("supervisor")
+        service = None if supervisor is None else supervisor.get(EntryId.parse(host_text))
+        if service is not None:
+            raise UnavailableError(f"host {host_text} is not running: {service.error or service.state}")
         message = f"host not found: {host_text}"
         raise NotFoundError(message)
     return entry, host

@@ -36,7 +36,8 @@ async def test_a_server_that_comes_later_goes_and_comes_back(temporal_server, tm
         assert worker is not None
         with pytest.raises(LuaError) as caught:
             await app.call("start")
-        assert caught.value.kind == "NotFound", "there is no such host yet"
+        assert (caught.value.kind, caught.value.retryable) == ("Unavailable", True)
+        assert "host app:worker is not running: app:worker: client app:client: failed to connect" in str(caught.value)
         _, first = service.start(program, "--db-filename", file, port=port)
         try:
             await until(lambda: worker.state is ServiceState.RUNNING)
