@@ -382,18 +382,15 @@ function K.made_room(a)
   if room.head > room.tail then a.room = nil end
 end
 
--- The tasks of an actor are no more: where one was to go on because there is room, the next does.
+-- The tasks of an actor are no more: where one was to go on because there is room, the next does. (Sorted, for the order
+-- of keys depends on the run.)
 function K.pass_on(a)
-  local called = a.called
-  if not called then return end
-  a.called = nil
+  if not a.called then return end
   local full = {}
-  for _, other in next, called do full[#full + 1] = other end
-  -- The order of the keys depends on the run.
+  for _, other in next, a.called do full[#full + 1] = other end
+  a.called = nil
   sort(full, function(one, other) return one.id < other.id end)
-  for i = 1, #full do
-    if full[i].room then K.made_room(full[i]) end
-  end
+  for i = 1, #full do if full[i].room then K.made_room(full[i]) end end
 end
 
 function K.on_actor_end(a)

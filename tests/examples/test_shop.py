@@ -89,6 +89,16 @@ async def test_an_order_is_placed_and_packed(environment) -> None:
         await ask.until("/api/stats", lambda answer: answer.value == {"created": 1, "packed": 1})
 
 
+async def test_who_asks_again_has_ordered_once(environment) -> None:
+    async with shop(environment) as (_, ask):
+        order = {"customer": "Ann", "items": [{"sku": "pot", "quantity": 4}], "key": "ann-1"}
+        first, again = await ask("POST", "/api/orders", order), await ask("POST", "/api/orders", order)
+        assert [answer.status for answer in (first, again)] == [201, 201]
+        assert first.value["id"] == again.value["id"]
+        assert (await ask("POST", "/api/orders", {**order, "key": "ann-2"})).status == 409  # three are left
+        assert (await ask("GET", "/api/orders")).value["count"] == 1
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "text"),
     [

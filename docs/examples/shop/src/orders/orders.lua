@@ -4,6 +4,7 @@ local time = require("time")
 local database = require("database")
 
 type Item = { sku: string @min_len(1), quantity: number @min(1) @max(1000) }
+type NewOrder = { customer: string, items: { Item }, discount: string?, key: string? }
 type Order = {
     id: number,
     customer: string,
@@ -28,18 +29,51 @@ local function from_row(row: any): Order
     }
 end
 
-function orders.add(customer: string, items: { Item }, total_cents: number, discount: string?): (Order?, any)
-    local created_at = time.now():utc():format_rfc3339()
-    local result, err = database.with(function(db)
-        return db:execute(
-            "INSERT INTO orders (customer, items, total_cents, discount, status, created_at) VALUES (?, ?, ?, ?, 'new', ?)",
-            { customer, json.encode(items), total_cents, discount or "", created_at }
+-- Takes the items out of the stock and writes the order down: both, or neither. Returns its id.
+local function write_down(tx: any, order: NewOrder, total_cents: number): (number?, any)
+    for _, item in ipairs(order.items) do
+        local taken, err = tx:execute(
+            "UPDATE products SET stock = stock - ? WHERE sku = ? AND stock >= ?",
+            { item.quantity, item.sku, item.quantity }
         )
+        if err then
+            return nil, err
+        end
+        if taken.rows_affected == 0 then
+            return nil, errors.new({ message = "not enough of " .. item.sku .. " left", kind = errors.CONFLICT })
+        end
+    end
+    local created_at = time.now():utc():format_rfc3339()
+    local result, err = tx:execute(
+        "INSERT INTO orders (customer, items, total_cents, discount, status, created_at, request_key)"
+            .. " VALUES (?, ?, ?, ?, 'new', ?, ?)",
+        { order.customer, json.encode(order.items), total_cents, order.discount or "", created_at, order.key or sql.as.null() }
+    )
+    if err then
+        return nil, err
+    end
+    return result.last_insert_id, nil
+end
+
+function orders.add(order: NewOrder, total_cents: number): (Order?, any)
+    local id, err = database.transaction(function(tx)
+        return write_down(tx, order, total_cents)
     end)
     if err then
         return nil, errors.wrap(err, "cannot store the order")
     end
-    return orders.get(result.last_insert_id)
+    return orders.get(id)
+end
+
+-- The order that was stored under a key of the customer's, or nil: who got no answer asks again with the same key.
+function orders.with_key(key: string): (Order?, any)
+    local rows, err = database.with(function(db)
+        return db:query("SELECT * FROM orders WHERE request_key = ?", { key })
+    end)
+    if err then
+        return nil, err
+    end
+    return rows[1] and from_row(rows[1]), nil
 end
 
 function orders.get(id: number): (Order?, any)
@@ -84,9 +118,19 @@ function orders.set_status(id: number, status: string): (boolean?, any)
     return result.rows_affected > 0, nil
 end
 
+-- Removes all orders of a customer; what was ordered is in stock again.
 function orders.remove(customer: string)
-    return database.with(function(db)
-        return db:execute("DELETE FROM orders WHERE customer = ?", { customer })
+    return database.transaction(function(tx)
+        local rows, err = tx:query("SELECT items FROM orders WHERE customer = ?", { customer })
+        if err then
+            return nil, err
+        end
+        for _, row in ipairs(rows) do
+            for _, item in ipairs(json.decode(row.items)) do
+                tx:execute("UPDATE products SET stock = stock + ? WHERE sku = ?", { item.quantity, item.sku })
+            end
+        end
+        return tx:execute("DELETE FROM orders WHERE customer = ?", { customer })
     end)
 end
 

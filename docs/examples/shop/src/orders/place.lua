@@ -6,7 +6,7 @@ local queue = require("queue")
 local orders = require("orders")
 
 type Item = { sku: string @min_len(1), quantity: number @min(1) @max(1000) }
-type NewOrder = { customer: string @min_len(1), items: { Item }, discount: string? }
+type NewOrder = { customer: string @min_len(1), items: { Item }, discount: string?, key: string? }
 
 local function invalid(message: string)
     return errors.new({ message = message, kind = errors.INVALID })
@@ -15,7 +15,7 @@ end
 local function check(input: any): (NewOrder?, any)
     local order, err = NewOrder:is(input)
     if err then
-        return nil, invalid("an order has customer, items of sku and quantity (1 to 1000), and maybe discount: " .. tostring(err))
+        return nil, invalid("an order has customer, items of sku and quantity (1 to 1000), and maybe discount and key: " .. tostring(err))
     end
     if #order.items == 0 then
         return nil, invalid("an order has at least one item")
@@ -45,6 +45,13 @@ local function main(input: any): (any, any)
     local order, err = check(input)
     if err then
         return nil, err
+    end
+
+    if order.key then
+        local before, key_err = orders.with_key(order.key)
+        if before or key_err then
+            return before, key_err
+        end
     end
 
     -- Two questions at once.
@@ -80,13 +87,14 @@ local function main(input: any): (any, any)
         total = reduced
     end
 
-    local stored, store_err = orders.add(order.customer, order.items, total, order.discount)
+    local stored, store_err = orders.add(order, total)
     if store_err then
         return nil, store_err
     end
+    -- It is stored, so it is an order: what cannot be queued the packer finds by itself.
     local _, queue_err = queue.publish("app:orders_queue", { order_id = stored.id })
     if queue_err then
-        return nil, errors.wrap(queue_err, "cannot queue order " .. stored.id)
+        logger:warn("order not queued", { order_id = stored.id, error = tostring(queue_err) })
     end
     events.send("orders", "order.created", "/orders/" .. stored.id, stored)
     logger:info("order placed", { order_id = stored.id, request_id = ctx.get("request_id") })

@@ -27,6 +27,10 @@ local MIGRATIONS = {
         )]],
         "CREATE INDEX orders_by_status ON orders (status)",
     },
+    {
+        "ALTER TABLE orders ADD COLUMN request_key TEXT",
+        "CREATE UNIQUE INDEX orders_by_request_key ON orders (request_key)",
+    },
 }
 
 local function migrate(db: any): (number?, any)
@@ -51,7 +55,11 @@ local function migrate(db: any): (number?, any)
                 return nil, errors.wrap(step_err, "migration " .. number)
             end
         end
-        tx:execute("INSERT INTO migrations (number) VALUES (?)", { number })
+        local _, note_err = tx:execute("INSERT INTO migrations (number) VALUES (?)", { number })
+        if note_err then
+            tx:rollback()
+            return nil, note_err
+        end
         local _, commit_err = tx:commit()
         if commit_err then
             return nil, commit_err
@@ -63,12 +71,12 @@ end
 local function main()
     local db, err = sql.get("app:db")
     if err then
-        return nil, err
+        error("cannot migrate: " .. tostring(err))
     end
     local count, migrate_err = migrate(db)
     db:release()
     if migrate_err then
-        return nil, migrate_err
+        error("cannot migrate: " .. tostring(migrate_err)) -- an error object that says "not retryable" would be the end
     end
     if count > 0 then
         logger:info("database migrated", { steps = count })
