@@ -2,7 +2,8 @@
 
 Within an actor each event follows the one before it; the links here are those from one actor to another. They are read
 off the log: exact for messages, starts and endings; for shared data a read follows the last write of the same store
-and key, or of the same database. Source: ours (docs/guides/simulation.md).
+and key. Who reads a whole store or a database, or was delivered something from a queue, follows the last writes there.
+Source: ours (docs/guides/simulation.md).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _PID_TEXT = re.compile(r"\{[^{}|]*\|(0x[0-9a-f]+)\}")
 _READS = re.compile(
     r"\.(get|has|exists|find|list|query|query_row|lookup|members|read|scan|stat|len|count|where_am_i)(_now)?$"
 )
+#: Writes that a reader of a whole store, a database or a queue follows at most: the last of each key, or writer.
+_MOST_WRITES = 20
 _SHARING = frozenset({"store", "sql", "fs", "events", "env", "queue", "pg", "registry", "system"})
 
 
@@ -58,14 +61,16 @@ class _Reader:
         self.links: list[Link] = []
         self.lanes: dict[str, _Lane] = {}
         self.by_pid: dict[str, str] = {}
-        self.writes: dict[tuple[str, ...], int] = {}
+        #: (area, resource) -> key, or writer where there are no keys -> position of its last write.
+        self.writes: dict[tuple[str, str], dict[str, int]] = {}
+        self.deliveries: list[int] = []
         #: Calls whose callee has not begun, and callee -> (caller, operation number).
         self.calls: dict[str, list[tuple[str, str, int]]] = {}
         self.callers: dict[str, tuple[str, str]] = {}
         self.fault = -1
 
     def link(self, source: int, target: int, kind: str) -> None:
-        if source >= 0 and source != target:
+        if source >= 0 and source != target and (kind != "shared" or self.log[source].actor != self.log[target].actor):
             self.links.append(Link(source, target, kind))
 
     def lane(self, name: str) -> _Lane:
@@ -109,6 +114,14 @@ class _Reader:
             caller, number, issued = waiting.pop(0)
             self.link(issued, at, "call")
             self.callers[event.actor] = caller, number
+            return
+        for (area, _), writes in self.writes.items():  # a delivery: of one of these
+            if area == "queue":
+                for written in list(writes.values())[-_MOST_WRITES:]:
+                    self.link(written, at, "shared")
+        for struck in self.deliveries:
+            self.link(struck, at, "fault")
+        self.deliveries.clear()
 
     def step(self, at: int, event: TraceEvent, lane: _Lane) -> None:
         for source in lane.untaken:
@@ -173,6 +186,8 @@ class _Reader:
 
     def struck(self, at: int, event: TraceEvent, lane: _Lane) -> None:
         self.fault = at
+        if event.about.startswith("message_"):
+            self.deliveries.append(at)
         place = event.about.partition(" at ")[2].rpartition(" #")[0]
         after = self.log[at + 1] if at + 1 < len(self.log) else None
         if after is not None and place and place in after.actor:
@@ -202,14 +217,20 @@ class _Reader:
         area = name.partition(".")[0]
         if area not in _SHARING or not isinstance(arguments, list) or not arguments:
             return
-        names = [item for item in arguments[: 2 if area == "store" else 1] if isinstance(item, str)]
-        if not names:
+        if not isinstance(arguments[0], str) or name == f"{area}.get":  # that only opens it
             return
-        key = (area, *names)
-        if issued:
-            self.link(self.writes.get(key, -1), at, "shared")
-        elif not _READS.search(name) and not _is_select(area, arguments):
-            self.writes[key] = at
+        writes = self.writes.setdefault((area, arguments[0]), {})
+        keyed = area == "store" and len(arguments) > 1 and isinstance(arguments[1], str) and not name.endswith(".list")
+        key = str(arguments[1]) if keyed else self.log[at].actor
+        if not issued:
+            if not _READS.search(name) and not _is_select(area, arguments):
+                writes.pop(key, None)
+                writes[key] = at
+        elif keyed:
+            self.link(writes.get(key, -1), at, "shared")
+        else:
+            for written in list(writes.values())[-_MOST_WRITES:]:
+                self.link(written, at, "shared")
 
 
 def _is_select(area: str, arguments: Sequence[Any]) -> bool:

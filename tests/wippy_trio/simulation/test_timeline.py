@@ -182,3 +182,26 @@ def test_of_a_long_life_the_last_events_are_drawn(life: Life, monkeypatch: pytes
     monkeypatch.setattr(timeline, "MOST_EVENTS", 5)
     data = timeline.timeline_data(life)
     assert (len(data["at"]), data["left_out"], data["first"]) == (5, len(life.log) - 5, life.log[-5].number)
+
+
+def test_a_list_follows_the_last_write_of_each_key_and_a_query_that_of_each_writer() -> None:
+    log = [
+        event(0, "app:a|0x1", "issue", "store.key.set 1", pack_list(["app:kv", "x", 1])),
+        event(1, "app:a|0x1", "answer", "1"),
+        event(2, "app:b|0x2", "call", "store.key.set", pack_list(["app:kv", "y", 1])),
+        event(3, "app:c|0x3", "issue", "store.key.list 1", pack_list(["app:kv", "", "", 0])),
+        event(4, "app:a|0x1", "call", "sql.execute", pack_list(["app:db", "INSERT"])),
+        event(5, "app:a|0x1", "call", "sql.execute", pack_list(["app:db", "INSERT"])),
+        event(6, "app:c|0x3", "issue", "sql.query 2", pack_list(["app:db", "SELECT 1"])),
+    ]
+    assert find_links(log) == [Link(1, 3, "shared"), Link(2, 3, "shared"), Link(5, 6, "shared")]
+
+
+def test_what_is_delivered_follows_who_published_and_the_fault_that_doubled_it() -> None:
+    log = [
+        event(0, "app:a|0x1", "call", "queue.publish", pack_list(["app:orders", {"id": 1}])),
+        event(1, "world", "fault", "message_duplicate at app:orders #0"),
+        event(2, "app:charge|0x2", "begin", "{n@app:charge|0x2}"),
+        event(3, "app:charge|0x3", "begin", "{n@app:charge|0x3}"),
+    ]
+    assert find_links(log) == [Link(0, 2, "shared"), Link(1, 2, "fault"), Link(0, 3, "shared")]
