@@ -292,38 +292,35 @@ end
 local by_pid = {}
 K.by_pid = by_pid
 
--- Sends to an actor of this VM; returns nil when there is none here (the relay takes over), else 0 or 2.
-function K.send_local(to, topic, ...)
-  local a = by_pid[to]
-  if not a or a.dead then return nil end
-  local n = select("#", ...)
-  local me = current()
-  local from = me.pid or K.make_known(me)
-  local v
-  if n == 1 then
-    v = copy((...))
-  else
-    v = { ... }
-    for i = 1, n do v[i] = copy(v[i]) end
-  end
-  if a.dead then return nil end -- copying much gives way to others
-  return deliver(a, topic, from, n, v)
-end
-
--- The same for one payload, as nearly all messages have.
-function K.send_one(to, topic, payload)
+-- Sends one payload, as nearly all messages have, to an actor of this VM; returns nil when there is none here (the relay
+-- takes over), else 0 or 2.
+local function send_one(to, topic, payload)
   local a = by_pid[to]
   if not a or a.dead then return nil end
   if a.depth >= a.mailbox then -- full, unless somebody waits: nothing is copied for nothing
     local sub = a.topics[topic] or a.inbox
-    local ch = sub and sub.channel
-    if not ch or ch.rh > ch.rt then return 2 end
+    if not sub or sub.channel.rh > sub.channel.rt then return 2 end
   end
   local me = current()
   local from = me.pid or K.make_known(me)
   payload = copy(payload)
-  if a.dead then return nil end
+  if a.dead then return nil end -- copying much gives way to others
   return deliver(a, topic, from, 1, payload)
+end
+K.send_one = send_one
+
+-- The same for any number of payloads.
+function K.send_local(to, topic, ...)
+  local n = select("#", ...)
+  if n == 1 then return send_one(to, topic, (...)) end
+  local a = by_pid[to]
+  if not a or a.dead then return nil end
+  local me = current()
+  local from = me.pid or K.make_known(me)
+  local v = { ... }
+  for i = 1, n do v[i] = copy(v[i]) end
+  if a.dead then return nil end
+  return deliver(a, topic, from, n, v)
 end
 
 -- The senders that wait for room in a mailbox, in the order they came: {actor, task}, or HOST for those in Python.
