@@ -122,6 +122,8 @@ def app_of(path: str, scenario: str, overrides: tuple[str, ...], settings: tuple
     return load_simulated_app(path, scenario=scenario, overrides=overrides, settings=settings)
 
 
+#: Of the life that nothing disturbs. Steps end it, and no time: a slow machine must not make other lives of a seed.
+_PROFILE = Bounds(steps=100_000, real_s=600.0)
 _profiles: dict[tuple[int, str], tuple[int, Mapping[tuple[str, str], int]]] = {}
 
 
@@ -132,7 +134,7 @@ def profile_of(app: SimulatedApp, scenario: str) -> tuple[int, Mapping[tuple[str
     """
     key = id(app), scenario
     if key not in _profiles:
-        calm = live(app, LifeSpec(scenario, 0, "fifo", bounds=Bounds(steps=100_000, real_s=10.0)))
+        calm = live(app, LifeSpec(scenario, 0, "fifo", bounds=_PROFILE))
         _profiles[key] = max(calm.choices, 10), calm.asked
     return _profiles[key]
 

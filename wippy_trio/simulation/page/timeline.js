@@ -47,7 +47,7 @@
   const causes = new Map(), effects = new Map();
   const put = (map, key, value) => { const list = map.get(key); if (list) list.push(value); else map.set(key, [value]); };
   for (const [a, b, kind] of L.links) { put(causes, b, [a, kind]); put(effects, a, [b, kind]); }
-  const spanOf = new Map();
+  const spanOf = new Map(), spans = [...L.spans].sort((one, other) => one[0] - other[0]);
   for (const [a, b] of L.spans) { spanOf.set(a, b); spanOf.set(b, a); }
   function reach(from, links, along) {
     const seen = new Uint8Array(N), left = [from];
@@ -160,14 +160,16 @@
   const dim = (...ids) => (cone && !ids.every((i) => cone[i]) ? " dim" : "");
   function paintSpans(out, from, to, row0, row1) {
     let count = 0;
-    for (const [a, b] of L.spans) {
+    const taken = new Map(); // row -> where its last label ends, so that none is written over another
+    for (const [a, b] of spans) {
       const row = rowOf[L.actor[a]];
       if (b < from || a > to || row < row0 || row >= row1 || hidden.has(L.what[a])) continue;
       const x = Math.max(toX(pos[a]), NAMES - 9), width = Math.min(toX(pos[b]), NAMES + 9000) - x;
       if (width < 2 || ++count > MOST_SHAPES) continue;
       out.push(`<rect class="span${dim(a)}" x="${fix(x)}" y="${laneY(row) - 5}" width="${fix(width)}" height="10" rx="5"></rect>`);
-      if (width > 70) {
+      if (width > 70 && x + 11 > (taken.get(row) || 0)) {
         const text = about(a).split(" ")[0].slice(0, Math.floor((width - 22) / 5.4));
+        taken.set(row, x + 17 + text.length * 5.6);
         out.push(`<text class="label${dim(a)}" x="${fix(x + 11)}" y="${laneY(row) - 7}">${esc(text)}</text>`);
       }
     }
