@@ -33,14 +33,15 @@ from determinism.journal import Journal, encode_journal
 from sandbox.vm import OP_CANCEL, OP_EXIT, Vm
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.shard import Shard
-from wippy_trio.core.errors import InvalidError
+from wippy_trio.core.errors import InvalidError, NotFoundError, UnavailableError
 from wippy_trio.module import Mode
 
 if TYPE_CHECKING:
     from determinism.seams import Disk
     from wippy_trio.actors.engine import Engine, Unit
+    from wippy_trio.runtime import Runtime
 
-__all__ = ["RecordOptions", "RecordedActor", "RecordingShard", "fingerprint"]
+__all__ = ["RecordOptions", "RecordedActor", "RecordingShard", "fingerprint", "write_journal"]
 
 VERSION = 1
 _RUN_S = 0.010
@@ -306,33 +307,55 @@ class RecordingShard(Shard):
         self._writing += 1
         self.engine.start_soon(partial(self._write, actor))
 
-    async def _write(self, actor: RecordedActor) -> None:
+    async def write(self, actor: RecordedActor) -> str:
+        """Write the journal of an actor as it is now; returns the file's path.
+
+        Raises:
+            OSError: it cannot be written.
+            TypeError: a call was answered with what a journal cannot hold.
+        """
         seams = self.engine.environment
         journal = actor.journal
         head, events, dropped = self._header(actor), tuple(journal.events), journal.dropped
         place = posixpath.join(self.runtime.config.project_dir, self._options.dir)
-        try:
-            path = await seams.threads.run(_write_file, seams.disk, place, head, events, dropped)
+        path = await seams.threads.run(_write_file, seams.disk, place, head, events, dropped)
+        if path not in self._written:
             self._written.append(path)
-            if len(self._written) > self._options.max_files:
-                await seams.threads.run(seams.disk.remove, self._written.popleft())
+        if len(self._written) > self._options.max_files:
+            await seams.threads.run(seams.disk.remove, self._written.popleft())
+        return path
+
+    async def _write(self, actor: RecordedActor) -> None:
+        try:
+            path = await self.write(actor)
             self.runtime.log.info("journal of a process written", pid=actor.pid, path=path)
         except (OSError, TypeError) as problem:
             self.runtime.log.warn("journal of a process not written", pid=actor.pid, error=str(problem))
         finally:
             self._writing -= 1
 
-    def journal_of(self, pid: str) -> bytes | None:
-        """The journal of a live process so far, as a file holds it; None where there is no such process."""
-        for actor in self.actors.values():
-            if actor.pid == pid and isinstance(actor, RecordedActor):
-                return encode_journal(self._header(actor), tuple(actor.journal.events), actor.journal.dropped)
-        return None
-
     def _header(self, actor: RecordedActor) -> dict[str, Any]:
         units = [_unit_data(unit) for _, unit in sorted(actor.units.items())]
         made = fingerprint(self.engine, (name for unit in units for name in unit["modules"].values()))
         return {"version": VERSION, "runtime": made, "units": units, **actor.begun}
+
+
+async def write_journal(runtime: Runtime, pid: str) -> str:
+    """Write the journal of a live process as it is now; returns the file's path.
+
+    Raises:
+        NotFoundError: no such process, or its host records nothing.
+        UnavailableError: it cannot be written.
+    """
+    actor = getattr(runtime.processes.find(pid), "actor", None)
+    if not isinstance(actor, RecordedActor) or not isinstance(actor.shard, RecordingShard):
+        message = f"no recorded process: {pid} (its host needs the field record)"
+        raise NotFoundError(message)
+    try:
+        return await actor.shard.write(actor)
+    except (OSError, TypeError) as problem:
+        message = f"journal of {pid} not written: {problem}"
+        raise UnavailableError(message, retryable=False) from problem
 
 
 def _unit_data(unit: Unit) -> dict[str, Any]:

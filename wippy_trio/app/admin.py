@@ -16,7 +16,8 @@ import orjson
 import trio
 
 from wippy_trio.actors.forest import forest
-from wippy_trio.actors.inspect import Row, details, endings, survey, why
+from wippy_trio.actors.inspect import Row, details, endings, find_pid, survey, why
+from wippy_trio.actors.recording import write_journal
 from wippy_trio.core.errors import InvalidError, LuaError, NotFoundError, PermissionDeniedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ async def answer(runtime: Runtime, request: dict[str, Any]) -> Any:
 
     Args:
         runtime: of the node.
-        request: `op` (ps, tree, inspect, why, exits, workflow) and its arguments.
+        request: `op` (ps, tree, inspect, why, exits, record, workflow) and its arguments.
 
     Raises:
         LuaError: a question that cannot be answered.
@@ -176,6 +177,7 @@ async def answer(runtime: Runtime, request: dict[str, Any]) -> Any:
         "inspect": _inspect,
         "why": _why,
         "exits": _exits,
+        "record": _record,
         "workflow": _workflow,
     }
     operation = operations.get(str(request.get("op")))
@@ -231,6 +233,11 @@ async def _why(runtime: Runtime, request: dict[str, Any]) -> Any:
 async def _exits(runtime: Runtime, request: dict[str, Any]) -> Any:
     await trio.lowlevel.checkpoint()
     return endings(runtime, _limit(request), failed_only=request.get("failed") is True)
+
+
+async def _record(runtime: Runtime, request: dict[str, Any]) -> Any:
+    pid = find_pid(runtime, _target(request))
+    return {"pid": pid, "path": await write_journal(runtime, pid)}
 
 
 async def _workflow(runtime: Runtime, request: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""`ps`, `tree`, `inspect` and `why`: questions to the node that runs in a project's folder. Source: ours."""
+"""`ps`, `tree`, `inspect`, `why` and `record`: questions to the node that runs in a project's folder. Source: ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PID = click.argument("pid")
 
 def add_commands(group: click.Group) -> None:
     """Give the program its questions to a running node."""
-    for command in (ps, tree, inspect, why):
+    for command in (ps, tree, inspect, why, record):
         group.add_command(command)
 
 
@@ -88,6 +88,19 @@ def why(project: str, as_json: bool, pid: str) -> None:
     """
     told = _ask(project, {"op": "why", "pid": pid})
     click.echo(_json(told) if as_json else render_why(told))
+
+
+@click.command()
+@_PROJECT
+@_JSON
+@_PID
+def record(project: str, as_json: bool, pid: str) -> None:
+    """Write what a process was given so far to a journal, which `replay` runs again. Its host needs the field record.
+
+    PID is a PID, the end of one (`0x0001a`), or a registered name.
+    """
+    told = _ask(project, {"op": "record", "pid": pid})
+    click.echo(_json(told) if as_json else f"{told['pid']}: {told['path']}")
 
 
 # text ----------------------------------------------------------------------------------------------------------------

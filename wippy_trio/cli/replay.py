@@ -12,9 +12,11 @@ import click
 
 from determinism.system import SystemDisk
 from determinism.trace import TraceEvent, first_difference
+from wippy_trio.cli.actor_replay import ShownEvents, is_journal, replay_journal
 from wippy_trio.cli.seen import seen_lines
 from wippy_trio.cli.simulate import SimRequest
 from wippy_trio.cli.traces import reported, wanted_life
+from wippy_trio.core.errors import ConfigError
 from wippy_trio.simulation.looking import Look
 from wippy_trio.simulation.records import life_data
 from wippy_trio.simulation.shown import shown_data
@@ -81,12 +83,21 @@ class _Recorded:
 
 
 def replay_life(request: ReplayRequest) -> int:
-    """Live it again and print its events: 1 when it fails, 0 when it holds, 2 when it could not run."""
+    """Live it again and print its events: 1 when it fails, 0 when it holds, 2 when it could not run.
+
+    Of the journal of a process: 0 when it does the same again, 1 when it does not.
+    """
     return reported(lambda: _replay(request))
 
 
 def _replay(request: ReplayRequest) -> int:
-    wanted = wanted_life(request.trace, request.sim, SystemDisk())
+    disk = SystemDisk()
+    if request.trace and is_journal(disk, request.trace):
+        if request.inspect or request.stores or request.queries:
+            raise ConfigError("a journal holds one process and no world", hint="leave out --inspect, --store and --sql")
+        shown = ShownEvents(request.what, request.first, request.until)
+        return replay_journal(disk, request.trace, shown, as_json=request.as_json)
+    wanted = wanted_life(request.trace, request.sim, disk)
     looks = request.until is not None or request.inspect or request.stores or request.queries
     look = Look(request.until, request.inspect, request.stores, request.queries) if looks else None
     life = live(wanted.app, attrs.evolve(wanted.spec, keep=True), look=look)

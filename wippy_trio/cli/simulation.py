@@ -101,7 +101,9 @@ def replay(  # noqa: PLR0913 - one parameter per flag
     With --until it stops there; --inspect, --store and --sql look at the world then, or else when it fails or ends.
     A record tells where the life first differs from it, as after a change of the app.
 
-    Exit code 1: it fails. 0: it holds, or stopped before. 2: it could not run.
+    TARGET may be the journal of a process, too, which a host with `record` wrote: that process runs again alone.
+
+    Exit code 1: it fails, or does not do what its journal holds. 0: it holds, or stopped before. 2: it could not run.
     """
     from wippy_trio.cli.replay import ReplayRequest, replay_life
 

@@ -15,7 +15,7 @@ import attrs
 from determinism.environment import seeded_environment
 from determinism.journal import JournalError, Recorded, decode_journal, encode_value
 from sandbox.values import as_text, pack
-from sandbox.vm import OP_CANCEL, OP_EXIT, LuaMemoryError, LupaError, Vm
+from sandbox.vm import OP_CANCEL, OP_EXIT, OP_HAZARD, OP_LINE, LuaMemoryError, LupaError, Vm
 from wippy_trio.actors.engine import Engine
 from wippy_trio.actors.recording import VERSION, fingerprint
 from wippy_trio.actors.topology import result_of
@@ -118,12 +118,14 @@ class _Replay:
         self._outputs: list[tuple[tuple[Any, ...], str]] = []  # what it did, and the line it did that at
         self._line = ""
         self._killed = False
+        self._hazard = ""
         self._difference: Difference | None = None
         self._ended: tuple[bool, Any] | None = None
         self._steps = 0
         self._engine = Engine(seeded_environment(), find_module, ALWAYS)
         self._modules: set[str] = set()
-        self._vm = Vm(self._host, self._random, int(self._head["memory_bytes"]), lines=True)
+        memory_bytes = int(self._head["memory_bytes"])
+        self._vm = Vm(self._host, self._random, memory_bytes, simulated=(), lines=True)  # so that all lines are told
         for name in ALWAYS:
             self._need(name)
         for unit in self._head["units"]:
@@ -167,8 +169,11 @@ class _Replay:
     def _host(self, op: int, number: int = 0, *args: Any) -> object:
         del number
         try:
-            if op <= 0:
+            if op == 0:
                 return self._next_look()
+            if op < 0:
+                self._told(op, args)
+                return None
             if self._killed or self._difference is not None:
                 return 2, pack("the process has ended")
             operation = self._engine.operations[op - 1]
@@ -182,6 +187,12 @@ class _Replay:
         except BaseException as problem:  # noqa: BLE001 - nothing may pass through Lua's C frames
             self._note(f"the replay failed: {type(problem).__name__}: {problem}")
             return 2, pack("the replay failed")
+
+    def _told(self, op: int, args: Sequence[Any]) -> None:
+        if op == OP_LINE:
+            self._line = as_text(args[0])
+        elif op == OP_HAZARD and not self._hazard:
+            self._hazard = f"{as_text(args[0])} at {as_text(args[1])}: their order is not reproduced"
 
     def _next_look(self) -> float:
         if self._difference is not None:
@@ -256,10 +267,10 @@ class _Replay:
             pass
         except (LuaMemoryError, LupaError, MemoryError) as problem:
             unable = f"the VM of the replay failed: {problem}"
-        note = ""
+        notes = [self._hazard] if self._hazard else []
         if fingerprint(self._engine, self._modules_of_units()) != head["runtime"]:
-            note = "the runtime that recorded this was not the one that replays it"
-        return ReplayedActor(self._journal, self._difference, self._ended, unable, note, self._steps)
+            notes.append("the runtime that recorded this was not the one that replays it")
+        return ReplayedActor(self._journal, self._difference, self._ended, unable, "; ".join(notes), self._steps)
 
     def _modules_of_units(self) -> set[str]:
         return {name for unit in self._head["units"] for name in unit["modules"].values()}

@@ -33,6 +33,8 @@ def event_line(event: Sequence[Any]) -> str:
             return _cut(f"resolve  {fields[0]} {'' if fields[1] == 0 else 'error '}{_shown(fields[2])}")
         case "end":
             return _cut(f"end  {'ok' if fields[0] else 'failed'} {_shown(fields[1])}")
+        case "feed":
+            return _cut(f"feed  {fields[0]} {_plain(unpack(fields[1]))}")
         case "message":
             state = "" if len(fields) < 4 or fields[3] == 0 else f" ({STATES.get(fields[3], fields[3])})"
             return _cut(f"message  {as_text(fields[0])} from {as_text(fields[1]) or '-'} {_shown(fields[2])}{state}")
@@ -51,13 +53,17 @@ def _cut(text: str) -> str:
 
 
 def value_of(data: object) -> Any:
-    """What bytes hold, where they are an encoded value."""
+    """What bytes hold: a text, or else an encoded value (none of several bytes is valid UTF-8)."""
     if type(data) is not bytes:
         return data
     try:
+        return data.decode()
+    except UnicodeDecodeError:
+        pass
+    try:
         return unpack(data)
-    except Exception:  # noqa: BLE001 - a plain text, not an encoded value
-        return as_text(data)
+    except Exception:  # noqa: BLE001 - neither
+        return data
 
 
 def _shown(data: object) -> str:

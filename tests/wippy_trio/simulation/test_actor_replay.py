@@ -14,6 +14,10 @@ import trio
 from determinism.clock import DEFAULT_EPOCH_NS, VirtualClock
 from determinism.journal import Recorded, encode_journal
 from determinism.seams import Environment
+from wippy_trio.actors.actor import LuaActor
+from wippy_trio.actors.recording import RecordOptions
+from wippy_trio.actors.shard import Shard
+from wippy_trio.app.admin import answer
 from wippy_trio.app.app import App, open_entries
 from wippy_trio.app.config import Config
 from wippy_trio.core.entry import Entry
@@ -324,3 +328,87 @@ async def test_a_journal_that_lost_its_beginning_cannot_be_replayed(recorded: An
     replayed = replay_actor(journal)
     assert (replayed.difference, replayed.steps) == (None, 0)
     assert f"first {journal.dropped} events are lost" in replayed.unable
+
+
+# asked for, kept, refused --------------------------------------------------------------------------------------------
+async def test_a_live_process_is_recorded_when_asked_for(recorded: Any) -> None:
+    async def work(app: App) -> None:
+        pid = await app.spawn("app:p", "app:host")
+        app.send(pid, "x", 1)
+        await trio.sleep(1)
+        told = await answer(app.runtime, {"op": "record", "pid": pid})
+        assert told["pid"] == pid
+        [now] = journals(Path(told["path"]).parent)
+        assert same(now).ended is None
+        with pytest.raises(LuaError, match="no process nobody"):
+            await answer(app.runtime, {"op": "record", "pid": "nobody"})
+
+    [journal] = await recorded(work, process("return function() while true do process.inbox():receive() end end"))
+    assert journal.header["entry"] == "app:p"
+
+
+async def test_only_failures_are_kept_and_not_too_many(recorded: Any, tmp_path: Path) -> None:
+    async def work(app: App) -> None:
+        for number in range(4):
+            await app.spawn("app:p", "app:host", number)
+            await trio.sleep(1)
+
+    source = 'return function(n) if n > 0 then error("no " .. n) end end'
+    made = await recorded(work, process(source), ends="failed", max_files=2)
+    assert sorted(bytes.fromhex(journal.header["args"])[-1] for journal in made) == [2, 3]
+
+
+async def test_where_a_host_records_nothing_nothing_is_paid(app: Any, autojump_clock: Any) -> None:
+    text = "- {name: host, kind: process.host, lifecycle: {auto_start: true}}\n"
+    text += "- {name: p, kind: process.lua, source: 'return function() process.inbox():receive() end'}"
+    async with app(text) as running:
+        pid = await running.spawn("app:p", "app:host")
+        actor = running.runtime.processes.find(pid).actor
+        assert (type(actor), type(actor.shard)) == (LuaActor, Shard)
+        with pytest.raises(LuaError, match="no recorded process"):
+            await answer(running.runtime, {"op": "record", "pid": pid})
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (7, "must be a map"),
+        ({"max_event": 1}, "unknown field record.max_event"),
+        ({"max_events": 0}, "record.max_events must be greater than 0"),
+        ({"max_files": True}, "record.max_files must be greater than 0"),
+        ({"dir": ""}, "record.dir"),
+        ({"ends": "some"}, "record.ends"),
+    ],
+)
+def test_malformed_options(value: object, problem: str) -> None:
+    with pytest.raises(LuaError, match=problem):
+        RecordOptions.parse(value, "app:host")
+
+
+def test_options() -> None:
+    assert RecordOptions.parse(None, "x") is None
+    assert RecordOptions.parse(False, "x") is None
+    assert RecordOptions.parse(True, "x") == RecordOptions()
+    assert RecordOptions.parse({"max_events": 5, "dir": "a"}, "x") == RecordOptions(max_events=5, dir="a")
+
+
+async def test_the_end_of_a_vm_is_told_as_such(recorded: Any) -> None:
+    async def work(app: App) -> None:
+        pid = await app.spawn("app:p", "app:host")
+        shard = app.runtime.processes.find(pid).actor.shard
+        await trio.sleep(1)
+        shard._broken = MemoryError("not enough memory")
+        shard.wake()
+
+    [journal] = await recorded(work, process("return function() process.inbox():receive() end"))
+    replayed = replay_actor(journal)
+    assert replayed.difference is None
+    assert "VM failed here" in replayed.unable
+
+
+async def test_keys_without_an_order_of_their_own_are_told(recorded: Any) -> None:
+    async def work(app: App) -> None:
+        await app.spawn("app:p", "app:host")
+
+    [journal] = await recorded(work, process("return function() for k in pairs({ [{}] = 1 }) do print(k) end end"))
+    assert replay_actor(journal).note == "iteration over keys that are tables at app:p:1: their order is not reproduced"
