@@ -28,6 +28,7 @@ __all__ = ["Difference", "ReplayedActor", "read_journal", "replay_actor"]
 
 _HINT = "a journal is a file that a host with `record` wrote"
 _HANDED = 5_000
+_MEMORY = b"memory limit of the host's VM exceeded"
 _HURRY_S = 1.0  # after a difference each look is so much later: the code ends at its CPU limit
 _INPUTS = frozenset({"message", "event", "resolve", "feed", "close_feed", "fail", "kill"})
 _OUTPUTS = frozenset({"issue", "cancel", "end"})
@@ -119,6 +120,7 @@ class _Replay:
         self._line = ""
         self._killed = False
         self._hazard = ""
+        self._unable = ""
         self._difference: Difference | None = None
         self._ended: tuple[bool, Any] | None = None
         self._steps = 0
@@ -250,27 +252,24 @@ class _Replay:
     # the run -----------------------------------------------------------------------------------------------------
     def run(self) -> ReplayedActor:
         """All events, to the first difference."""
-        head, unable = self._head, ""
+        head = self._head
         data = bytes.fromhex(head["args"]), head["cpu_s"], head["mailbox"]
         try:
             self._vm.start(self._id, head["pid"].encode(), head["unit"], head["method"].encode(), *data, True)
-            while self._at < len(self._events) and self._difference is None:
-                if self._peek() == "lost":
-                    unable = f"the host's VM failed here, which is not reproduced: {self._events[self._at][1]}"
-                    break
+            while self._at < len(self._events) and self._difference is None and not self._unable:
                 self._next()
-            if self._difference is None and not unable:
+            if self._difference is None and not self._unable:
                 self._fetch()
                 if self._outputs:
                     self._note_output()
         except _Differs:
             pass
         except (LuaMemoryError, LupaError, MemoryError) as problem:
-            unable = f"the VM of the replay failed: {problem}"
+            self._unable = f"the VM of the replay failed: {problem}"
         notes = [self._hazard] if self._hazard else []
         if fingerprint(self._engine, self._modules_of_units()) != head["runtime"]:
             notes.append("the runtime that recorded this was not the one that replays it")
-        return ReplayedActor(self._journal, self._difference, self._ended, unable, "; ".join(notes), self._steps)
+        return ReplayedActor(self._journal, self._difference, self._ended, self._unable, "; ".join(notes), self._steps)
 
     def _modules_of_units(self) -> set[str]:
         return {name for unit in self._head["units"] for name in unit["modules"].values()}
@@ -283,6 +282,8 @@ class _Replay:
             self._compare()
         elif kind in _INPUTS:
             self._give()
+        elif kind == "lost":
+            self._unable = f"the host's VM failed here, which is not reproduced: {self._events[self._at][1]}"
         else:  # a call or a draw, and its step is over
             self._note_output()
 
@@ -324,7 +325,10 @@ class _Replay:
             self._fetch()
         event = self._events[self._at]
         if not self._outputs or encode_value(self._outputs[0][0]) != encode_value(event):
-            self._note_output()
+            if event[0] == "end" and not event[1] and _MEMORY in event[2]:
+                self._unable = "it ended at the memory limit of its VM, which is not reproduced"
+            else:
+                self._note_output()
             return
         did, line = self._outputs.pop(0)
         self._line = line or self._line

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
 from determinism.clock import DEFAULT_EPOCH_NS, VirtualClock
 from determinism.journal import Recorded, encode_journal
 from determinism.seams import Environment
+from sandbox.values import pack
 from wippy_trio.actors.actor import LuaActor
 from wippy_trio.actors.recording import RecordOptions
 from wippy_trio.actors.shard import Shard
@@ -23,6 +25,7 @@ from wippy_trio.app.config import Config
 from wippy_trio.core.entry import Entry
 from wippy_trio.core.errors import ConfigError, LuaError
 from wippy_trio.core.ids import EntryId
+from wippy_trio.kinds.process import adopt_host
 from wippy_trio.simulation.actor_replay import ReplayedActor, read_journal, replay_actor
 
 Work = Callable[[App], Any]
@@ -412,3 +415,21 @@ async def test_keys_without_an_order_of_their_own_are_told(recorded: Any) -> Non
 
     [journal] = await recorded(work, process("return function() for k in pairs({ [{}] = 1 }) do print(k) end end"))
     assert replay_actor(journal).note == "iteration over keys that are tables at app:p:1: their order is not reproduced"
+
+
+async def test_an_end_at_the_memory_limit_is_no_difference(sender: Recorded) -> None:
+    error = LuaError("memory limit of the host's VM exceeded (not enough memory)", kind="Internal")
+    events = (*sender.events[:-1], ("end", False, pack([error])))
+    replayed = replay_actor(dataclasses.replace(sender, events=events))
+    assert replayed.difference is None
+    assert "memory limit" in replayed.unable
+
+
+async def test_what_is_recorded_is_settled_while_the_host_runs(recorded: Any) -> None:
+    async def work(app: App) -> None:
+        old = app.registry.get(EntryId("app", "host"))
+        new = attrs.evolve(old, data={**old.data, "record": False})
+        with pytest.raises(LuaError, match="record cannot be changed"):
+            adopt_host(old, new, app.runtime)
+
+    assert await recorded(work) == []
