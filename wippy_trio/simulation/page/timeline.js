@@ -3,7 +3,7 @@
 (() => {
   const L = JSON.parse(document.getElementById("life").textContent);
   const N = L.at.length, $ = (id) => document.getElementById(id);
-  const LANE = 26, TOP = 26, MAP = 34, NAMES = 236, MOST_SHAPES = 2600, MOST_LINKS = 1400;
+  const LANE = 26, TOP = 26, MAP = 34, NAMES = 236, MOST_SHAPES = 1800, MOST_LINKS = 700;
   const svg = $("canvas"), details = $("details");
   const what = (i) => L.kinds[L.what[i]], actor = (i) => L.actors[L.actor[i]];
   const about = (i) => L.texts[L.about[i]], data = (i) => L.texts[L.data[i]];
@@ -278,7 +278,7 @@
     out += `<line class="edge" x1="${NAMES}" x2="${NAMES}" y1="${TOP}" y2="${h}"></line>`;
     $("names").innerHTML = out;
   }
-  let mapFor = "", mapBars = "";
+  let mapFor = "";
   function paintMap(w, h) {
     const width = w - NAMES - 16, key = `${w}/${h}/${hidden.size}`;
     if (key !== mapFor) {
@@ -290,15 +290,16 @@
         if (what(i) === "fault" || what(i) === "failure") marks.push([at, what(i)]);
       }
       const most = Math.max(1, ...bins);
-      mapBars = `<rect class="panel" x="0" y="${h - MAP}" width="${w}" height="${MAP}"></rect><line class="edge" x1="0" x2="${w}" y1="${h - MAP}" y2="${h - MAP}"></line><text class="tick" x="12" y="${h - 12}">whole life</text>`;
+      let mapBars = `<rect class="panel" x="0" y="${h - MAP}" width="${w}" height="${MAP}"></rect><line class="edge" x1="0" x2="${w}" y1="${h - MAP}" y2="${h - MAP}"></line><text class="tick" x="12" y="${h - 12}">whole life</text>`;
       bins.forEach((many, at) => {
         const tall = many ? 2 + 20 * Math.sqrt(many / most) : 0;
         if (tall) mapBars += `<rect class="mapbar" x="${NAMES + 8 + at * 2}" y="${fix(h - 5 - tall)}" width="2" height="${fix(tall)}"></rect>`;
       });
       for (const [at, kind] of marks) mapBars += `<rect class="${kind === "fault" ? "mapmark" : "mapbad"}" x="${NAMES + 8 + at * 2}" y="${h - MAP + 4}" width="2" height="${MAP - 8}"></rect>`;
+      $("mapbars").innerHTML = mapBars;
     }
     const a = Math.max(0, x0 / LENGTH) * width, b = Math.min(1, (x0 + plot().width / scale) / LENGTH) * width;
-    $("map").innerHTML = mapBars + `<rect class="mapview" x="${fix(NAMES + 8 + a)}" y="${h - MAP + 3}" width="${fix(Math.max(4, b - a))}" height="${MAP - 6}" rx="3"></rect>`;
+    $("map").innerHTML = `<rect class="mapview" x="${fix(NAMES + 8 + a)}" y="${h - MAP + 3}" width="${fix(Math.max(4, b - a))}" height="${MAP - 6}" rx="3"></rect>`;
   }
 
   // Moving --------------------------------------------------------------------------------------------------------
