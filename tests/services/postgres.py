@@ -6,12 +6,14 @@ need them are skipped and say what to install; under CI that is a failure, for t
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/po
 HINT = "PostgreSQL is not installed: apt-get install postgresql (or put initdb and postgres on PATH)"
 USER, PASSWORD = "wippy", "se cr'et\\"
 START_S = 30.0
+_LIBC = ctypes.CDLL(None)
 _numbers = itertools.count(1)
 
 
@@ -59,7 +62,14 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.folder, **self.account)
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=_end_with_us,  # noqa: PLW1509 - one system call, which takes no lock
+                **self.account,
+            )
         deadline = time.monotonic() + START_S
         while True:
             try:
@@ -96,6 +106,12 @@ class Server:
     def settings(self, database: str, **options: str) -> PostgresSettings:
         """How to log in over TCP with a password."""
         return PostgresSettings("127.0.0.1", self.port, database, USER, PASSWORD, options)
+
+
+def _end_with_us() -> None:
+    """In the new process: let the kernel end it when the tests are killed, and cannot do it themselves."""
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
 
 
 def _free_port() -> int:
