@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -124,19 +125,20 @@ def app_of(path: str, scenario: str, overrides: tuple[str, ...], settings: tuple
 
 #: Of the life that nothing disturbs. Steps end it, and no time: a slow machine must not make other lives of a seed.
 _PROFILE = Bounds(steps=100_000, real_s=600.0)
-_profiles: dict[tuple[int, str], tuple[int, Mapping[tuple[str, str], int]]] = {}
+_Profile = tuple[int, Mapping[tuple[str, str], int]]
+_profiles: WeakKeyDictionary[SimulatedApp, dict[str, _Profile]] = WeakKeyDictionary()
 
 
-def profile_of(app: SimulatedApp, scenario: str) -> tuple[int, Mapping[tuple[str, str], int]]:
+def profile_of(app: SimulatedApp, scenario: str) -> _Profile:
     """Of the life that nothing disturbs: how many choices it has, and how often each kind of fault is asked for.
 
     It is the same for every seed, so that a seed means the same life in every campaign.
     """
-    key = id(app), scenario
-    if key not in _profiles:
+    known = _profiles.setdefault(app, {})  # by the app itself: an id may be another one's later
+    if scenario not in known:
         calm = live(app, LifeSpec(scenario, 0, "fifo", bounds=_PROFILE))
-        _profiles[key] = max(calm.choices, 10), calm.asked
-    return _profiles[key]
+        known[scenario] = max(calm.choices, 10), calm.asked
+    return known[scenario]
 
 
 def spec_of(app: SimulatedApp, campaign: Campaign, scenario: str, seed: int) -> LifeSpec:
