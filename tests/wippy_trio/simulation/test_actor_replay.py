@@ -277,8 +277,9 @@ async def sender(recorded: Any) -> Recorded:
 
     other = process("return function() process.inbox():receive() process.inbox():receive() end", name="other")
     made = await recorded(work, process(SENDER, "time"), other)
-    [journal] = [item for item in made if item.header["entry"] == "app:p"]
-    return journal
+    found: list[Recorded] = [item for item in made if item.header["entry"] == "app:p"]
+    assert len(found) == 1
+    return found[0]
 
 
 async def test_the_first_difference_of_a_call_tells_its_line(sender: Recorded) -> None:
