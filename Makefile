@@ -58,7 +58,9 @@ bench: $(DEV_STAMP) ## measure; the machine should be quiet
 shelf: $(DEV_STAMP) ## simulate the shelf of seeded bugs: all found, no fixed twin flagged
 	$(PY) -m tests.simulation.shelf
 
-fuzz: $(DEV_STAMP) ## feed damaged inputs to parsers and loaders for FUZZ_SECONDS
+fuzz: $(DEV_STAMP) ## programs of actors, and inputs for all that parses, for FUZZ_SECONDS; says what it covered
+	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' \
+		|| echo "atheris cannot be installed here: inputs are damaged without guidance"
 	$(PY) fuzz/run.py --seconds $(FUZZ_SECONDS)
 
 soak: $(DEV_STAMP) ## random lives and kills for SOAK_SECONDS; what is left behind must not grow

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import attrs
+
+from fuzz.checks import check_expression, check_http, check_source, check_values, check_wire, check_yaml
 from sandbox.errors import LuaError
-from sandbox.types import SourceError, compile_source
+from sandbox.types import SourceError
+from sandbox.values import Boxed, Handle, Payload, pack
+from wippy_trio.core.errors import ConfigError
 from wippy_trio.core.ids import EntryId, Pid
 from wippy_trio.core.units import parse_duration_ns
-from wippy_trio.loader.yaml import parse as parse_yaml
-from wippy_trio.text.expression import ExpressionError, compile_expression
+from wippy_trio.text.expression import ExpressionError
+from wippy_trio.workflows.wire_codec import KINDS
 
 __all__ = ["TARGETS", "Target"]
 
@@ -30,6 +35,9 @@ class Target:
     refusals: tuple[type[Exception], ...]
     seeds: Sequence[bytes]
     tokens: Sequence[bytes]
+
+
+_SOME = {"int": 1, "bool": True, "float": 1.5, "bytes": b"\x91\x01", "str": "x"}
 
 
 @cache
@@ -48,7 +56,7 @@ def _pair(loaded: Any) -> tuple[Any, Any]:
 
 def _front_end(data: bytes) -> None:
     """What the front end accepts, Lua must accept too."""
-    text = compile_source(data.decode("utf-8", "replace"), "fuzz").lua
+    text = check_source(data)
     if len(text) > 200_000:
         return  # Lua's own limits (registers, constants, nesting) are not the front end's
     function, problem = _loader()(text)
@@ -59,12 +67,6 @@ def _front_end(data: bytes) -> None:
 
 #: Limits of the Lua compiler that a source may run into after it was understood.
 _LUA_LIMITS = ("too many", "overflow", "too complex", "limit")
-
-
-def _expression(data: bytes) -> None:
-    """Compile and run; both may refuse."""
-    program = compile_expression(data.decode("utf-8", "replace"))
-    program.run({"user": {"age": 21, "roles": ["admin", "dev"], "name": "Ann"}, "n": 7, "xs": [3, 1, 2], "s": "text"})
 
 
 def _entry_id(data: bytes) -> None:
@@ -78,6 +80,24 @@ def _pid(data: bytes) -> None:
     pid = Pid.parse(data.decode("utf-8", "replace"))
     assert Pid.parse(str(pid)) == pid
 
+
+_VALUES = tuple(
+    pack(value)
+    for value in (
+        [None, True, -1, 2**40, 1.5, "text", b"\xff\xfe", {"a": [1, {"b": None}]}],
+        [LuaError("no", kind="Invalid", retryable=False, details={"a": 1}, context=("x",)), Payload("v", "json", b"1")],
+        [Handle("db", 3), Boxed("time.Time", 5), {"": "", "k": [[[]]]}, -(2**63), 2**63 - 1],
+    )
+)
+#: A record of each kind, with as many fields as the seeds need.
+_RECORDS = tuple(
+    pack([kind, {field.name: _SOME.get(str(field.type).partition(" ")[0], "x") for field in attrs.fields(owner)}])
+    for kind, owner in sorted(KINDS.items())
+)
+_PIECES = (
+    *(b"\x80", b"\x90", b"\xc0", b"\xc4\x01", b"\xc7\x01\x01", b"\xcb", b"\xcf", b"\xd3", b"\xdf", b"\xff"),
+    b"\x81\xa1a",
+)
 
 TARGETS = (
     Target(
@@ -103,8 +123,8 @@ TARGETS = (
     ),
     Target(
         "yaml",
-        lambda data: parse_yaml(data, "fuzz.yaml"),
-        (LuaError,),
+        check_yaml,
+        (ConfigError,),
         (
             b'version: "1.0"\nnamespace: app\nentries:\n  - name: hello\n    kind: function.lua\n    source: file://a.lua\n',
             b"a: &x {k: [1, 2.5, 0x1f, 1e3, no, yes, ~, null]}\nb: *x\nc:\n  <<: *x\n  d: |\n    text\n  e: >-\n",
@@ -118,7 +138,7 @@ TARGETS = (
     ),
     Target(
         "expression",
-        _expression,
+        check_expression,
         (ExpressionError,),
         (
             b"user.age >= 18 and 'admin' in user.roles",
@@ -136,4 +156,24 @@ TARGETS = (
     )),
     Target("entry id", _entry_id, (LuaError,), (b"app:name", b"name", b"a.b:c:d"), (b":", b"", b".", b"\xff")),
     Target("pid", _pid, (LuaError,), (b"{node@host|0x1}", b"{host|1}"), (b"{", b"}", b"|", b"@", b"\xff")),
+    Target("values", check_values, (ValueError, TypeError, AttributeError, LookupError, LuaError), _VALUES, _PIECES),
+    Target("wire", check_wire, (ValueError, TypeError, AttributeError, LookupError, LuaError), _RECORDS, _PIECES),
+    Target(
+        "http",
+        check_http,
+        (),
+        (
+            b"GET /a?b=c HTTP/1.1\r\nHost: example.com\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /next HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1;x=y\r\nf\r\n0\r\n\r\n",
+            b"PUT /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
+            b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        ),
+        (
+            *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b":", b"\x00", b"\xff", b"0\r\n\r\n", b"%2e%2e", b"//"),
+            *(b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: y\r\n"),
+            *(b"HTTP/1.1", b"HTTP/2", b"GET ", b"POST ", b"http://h/", b"chunked", b"ffffffffffffffff\r\n"),
+            b"Upgrade: x",
+        ),
+    ),
 )
