@@ -47,6 +47,7 @@ class Model(Relations):
         self._intents: dict[str, _Intent] = {}
         self._received: set[str] = set()
         self._executing = 0
+        self._closing = False
         self._newest = ""
 
     # what the world tells -------------------------------------------------------------------------------------------
@@ -60,7 +61,8 @@ class Model(Relations):
     def canceled(self, target: str, source: str, reason: str) -> None:
         """Somebody asked a process to stop."""
         actor = self.actors.get(target)
-        if reason == _SHUTDOWN and not self._faults:
+        if reason == _SHUTDOWN and not self._faults and not self._closing:
+            self._closing = True  # what the first request sets going is on its way at the next
             self._check_room()
         if actor is not None and not actor.left:
             actor.tell(Event("CANCEL", source, reason), self.now_ns)
