@@ -66,14 +66,15 @@ def entries(source: str) -> list[Entry]:
 
 async def test_histories_replay_and_changes_are_told(temporal_server) -> None:
     start = function(
-        "start", "return process.with_options({}):with_name('saga'):spawn('app:order', 'app:worker', {n = 1})"
+        "start",
+        "return process.with_options({}):with_name('order-for-replay'):spawn('app:order', 'app:worker', {n = 1})",
     )
     async with temporal_app(temporal_server, *entries(ORDER), start) as app:
         await app.call("start")
-        await app.host.signal("saga", "go", pack_list(["bob"]))
-        result = await app.host.outcome("saga")
+        await app.host.signal("order-for-replay", "go", pack_list(["bob"]))
+        result = await app.host.outcome("order-for-replay")
         assert (result["version"], result["child"]) == (1, {"got": {"n": 1}})
-    history = temporal_server.command("workflow", "show", "-w", "saga", "-o", "json")
+    history = temporal_server.command("workflow", "show", "-w", "order-for-replay", "-o", "json")
     wrong = []
     for before, after, harmless in [("", "", True), *CHANGES]:
         assert before in ORDER, before
@@ -81,7 +82,7 @@ async def test_histories_replay_and_changes_are_told(temporal_server) -> None:
         if before == "reserved":
             changed = ORDER.replace("reserved", "booked").replace("{ booked =", "{ reserved =")
         async with temporal_app(temporal_server, *entries(changed)) as app:
-            report = await replay_temporal(app.app.runtime, history, "saga")
+            report = await replay_temporal(app.app.runtime, history, "order-for-replay")
         assert report.events_count > 20
         if report.same is not harmless:
             wrong.append((before, after, report))
